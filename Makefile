@@ -1,0 +1,51 @@
+# Everything runs in .venv, made from requirements.lock on first use. `make` lists the commands.
+PYTHON ?= python3
+BIN := .venv/bin
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format bench docs lock clean
+
+help:  ## show the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+.venv/.done: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jishi needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "Making .venv failed; on Debian: apt-get install python3-venv"; exit 1; }
+	@echo "Installing dependencies ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: .venv/.done  ## make .venv and install what the lock file names
+
+run: .venv/.done  ## everything on this machine: servers, demo market, web and worker
+	@exec $(BIN)/python host.py run
+
+test: .venv/.done  ## all tests, on real embedded servers
+	@$(BIN)/python -m pytest -n $(JOBS)
+
+check: .venv/.done  ## lint, format, types, layers, dependencies, generated docs
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/deptry .
+	@$(BIN)/python docs/build.py --check
+
+format: .venv/.done  ## lint with repairs, and format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: .venv/.done  ## measure speed: CPU and statements per purchase and page
+	@$(BIN)/python -m bench
+
+docs: .venv/.done  ## write the generated pages of docs/
+	@$(BIN)/python docs/build.py
+
+lock: .venv/.done  ## resolve the dependencies again into requirements.lock
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --group dev pyproject.toml -o requirements.lock
+
+clean:  ## remove .venv and caches; the data in .jishi stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,164 @@
+"""`python -m bench [--products N] [--purchases N]`: prints a table; changes nothing but a temporary folder."""
+
+import asyncio
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+
+from bench import floor, market, measure
+from bench.client import Buyer, Connection
+from core.embedded import Engines
+from core.kit.ids import ref
+
+app = App(help=__doc__)
+console = Console(width=110)
+
+
+@app.default
+def main(
+    *,
+    products: Annotated[int, Parameter(help="listings in the market")] = 20_000,
+    purchases: int = 400,
+    concurrency: int = 8,
+) -> None:
+    """Measure."""
+    folder = Path(tempfile.mkdtemp(prefix="jishi-bench-"))
+    folder.chmod(0o755)
+    engines = Engines(folder / "data")
+    try:
+        urls = engines.start()
+        port = market.free_port()
+        built = asyncio.run(market.build(urls, folder / "data", port, products=products, buyers=400))
+        postgres = int((folder / "data" / "pg" / "postmaster.pid").read_text().split()[0])
+        web = market.start_web(built.env)
+        try:
+            _report(asyncio.run(Bench(built, port, web, postgres, purchases, concurrency).run()), products)
+        finally:
+            web.terminate()
+            web.wait(20)
+    finally:
+        engines.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Bench:
+    """One run of all measurements."""
+
+    def __init__(
+        self,
+        built: market.Market,
+        port: int,
+        web: subprocess.Popen[bytes],
+        postgres: int,
+        purchases: int,
+        concurrency: int,
+    ) -> None:
+        self.market, self.port, self.web, self.postgres = built, port, web, postgres
+        self.purchases, self.concurrency = purchases, concurrency
+        self.rows: list[tuple[str, ...]] = []
+
+    async def run(self) -> list[tuple[str, ...]]:
+        """Everything, in order."""
+        self.rows.append(("web process idle", "", "", "", f"{measure.rss_mb(self.web.pid):.0f} MB"))
+        await self._browse("list page, newest", "/api/shop/products")
+        await self._browse("list page, word", "/api/shop/products?q=%E7%81%AB%E9%94%85")
+        await self._browse("list page, near", "/api/shop/products?near=106.55,29.56&sort=distance")
+        await self._browse("list page, price", "/api/shop/products?sort=price&min_price=2000")
+        await self._browse("detail", *(f"/api/shop/products/{p}" for p in self.market.products[:200]))
+        await self._purchases()
+        await self._floor()
+        await self._race()
+        self.rows.append(("web process after", "", "", "", f"{measure.rss_mb(self.web.pid):.0f} MB"))
+        return self.rows
+
+    async def _measured(
+        self, name: str, count: int, work: Callable[[int], Awaitable[None]], *, own: float | None = None
+    ) -> None:
+        await asyncio.gather(*(work(n) for n in range(self.concurrency)))
+        before = (
+            measure.cpu_ms(self.web.pid),
+            measure.tree_cpu_ms(self.postgres),
+            sum(s for _, s in measure.statements(self.port).values()),
+        )
+        began = time.perf_counter()
+        await asyncio.gather(*(work(n) for n in range(self.concurrency)))
+        took = time.perf_counter() - began
+        web = (measure.cpu_ms(self.web.pid) - before[0]) / count if own is None else own
+        postgres = (measure.tree_cpu_ms(self.postgres) - before[1]) / count
+        sent = (sum(s for _, s in measure.statements(self.port).values()) - before[2]) / count
+        self.rows.append((name, f"{web:.2f}", f"{postgres:.2f}", f"{sent:.1f}", f"{count / took:.0f}/s"))
+
+    async def _browse(self, name: str, *paths: str, count: int = 1600) -> None:
+        async def reader(start: int) -> None:
+            connection = Connection("127.0.0.1", self.port)
+            for n in range(start, count, self.concurrency):
+                status, _ = await connection.request("GET", paths[n % len(paths)])
+                assert status == 200
+            connection.close()
+
+        await self._measured(name, count, reader)
+
+    async def _purchases(self) -> None:
+        skus = self.market.skus
+
+        async def buyer(start: int) -> None:
+            who = Buyer(self.port, self.market.buyers[start])
+            for n in range(start, self.purchases, self.concurrency):
+                await who.purchase([ref(*skus[(n * 3 + i) % len(skus)]) for i in range(3)])
+            who.connection.close()
+
+        before = measure.statements(self.port)
+        await self._measured("purchase, all 7 requests", self.purchases, buyer)
+        after = measure.statements(self.port)
+        for route, (calls, sent) in after.items():
+            calls, sent = calls - before.get(route, (0, 0))[0], sent - before.get(route, (0, 0))[1]
+            if calls and sent:
+                self.rows.append((f"  {route}", "", "", f"{sent / calls:.1f}", ""))
+
+    async def _floor(self) -> None:
+        dsn = self.market.env.settings.app_database_url.replace("+asyncpg", "")
+        own = await floor.run(dsn, self.market.skus, self.purchases, self.concurrency)
+        before = measure.tree_cpu_ms(self.postgres)
+        own = await floor.run(dsn, self.market.skus, self.purchases, self.concurrency)
+        postgres = (measure.tree_cpu_ms(self.postgres) - before) / self.purchases
+        self.rows.append(("bare SQL of the same purchase", f"{own:.2f}", f"{postgres:.2f}", "8", ""))
+
+    async def _race(self) -> None:
+        sku = self.market.skus[-1]
+        await market.set_stock(self.market.env, sku, 100)
+        buyers = [Buyer(self.port, token) for token in self.market.buyers[:300]]
+        _, quote = await buyers[0].attempt(
+            "POST", "/api/shop/quote", {"lines": [{"sku_id": ref(*sku), "quantity": 1}]}
+        )
+        body = {"lines": [{"sku_id": ref(*sku), "quantity": 1}], "expected_payable": quote["payable"]}
+        began = time.perf_counter()
+        answers = await asyncio.gather(*(b.attempt("POST", "/api/shop/checkout", body) for b in buyers))
+        took = time.perf_counter() - began
+        sold = sum(status == 201 for status, _ in answers)
+        refused = sum(status == 409 and body["code"] == "out_of_stock" for status, body in answers)
+        for buyer in buyers:
+            buyer.connection.close()
+        self.rows.append(
+            ("300 buyers on 100 pieces", "", "", "", f"{sold} sold, {refused} refused, {took:.2f} s")
+        )
+
+
+def _report(rows: list[tuple[str, ...]], products: int) -> None:
+    table = Table(title=f"CPU in ms for each, one web process, {products:,} listings")
+    for name in ("what", "web", "PostgreSQL", "statements", ""):
+        table.add_column(name, justify="left" if name in ("what", "") else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    app()

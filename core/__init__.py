@@ -1,0 +1,1 @@
+"""The minimal core of jishi. It knows no plugin; plugins enter through `core.api`."""

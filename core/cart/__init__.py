@@ -1,0 +1,1 @@
+"""The buyer's cart: one per account, grouped by shop."""

@@ -1,0 +1,143 @@
+"""Statements of the cart. Every one names the account, so that they hold in the system scope too."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from core.cart.schemas import MAX_CART_LINES
+from core.db.tx import Tx
+from core.kit.geo import Point
+from core.types.pricing import Region
+
+# What is known of a line, whatever it came from: `w` has merchant_id, sku_id, quantity, selected, price_seen, source.
+_FACTS = """
+select w.merchant_id, w.sku_id, w.quantity, w.selected, w.price_seen, w.source::text as source,
+  l.product_id, l.title, l.specs, l.image_url, l.price, l.category_path, l.shop_category_ids, l.weight_g, l.volume_cm3, l.requires_shipping,
+  l.merchant_name, l.live, l.unavailable, s.on_hand - s.reserved as available
+from w left join listing_sku l on l.merchant_id = w.merchant_id and l.sku_id = w.sku_id
+left join stock s on s.merchant_id = w.merchant_id and s.sku_id = w.sku_id
+"""
+
+_CART = f"""
+with w as materialized (select * from cart_line where account_id = $1)
+{_FACTS} order by w.added_at, w.sku_id
+"""  # noqa: S608
+
+_WANTED = f"""
+with w as materialized (
+  select merchant_id, sku_id, quantity, true as selected, null::bigint as price_seen, c.source, n
+  from unnest($2::uuid[], $3::uuid[], $4::int[]) with ordinality t(merchant_id, sku_id, quantity, n)
+  left join (select merchant_id, sku_id, source from cart_line where account_id = $1) c using (merchant_id, sku_id)
+)
+{_FACTS} order by w.n
+"""  # noqa: S608
+
+# The rest of the cart and the changed line: a statement does not see what its own parts wrote.
+_REST = """
+select merchant_id, sku_id, quantity, selected, price_seen, source, added_at from cart_line
+where account_id = $1 and (merchant_id, sku_id) <> ($2, $3)
+"""
+
+_PUT = f"""
+with put as (
+  insert into cart_line as c (account_id, merchant_id, sku_id, quantity, selected, price_seen, source, added_at)
+  select $1, l.merchant_id, l.sku_id, $4, coalesce($5::boolean, true), l.price, $6::jsonb, $7
+  from listing_sku l
+  where l.merchant_id = $2 and l.sku_id = $3
+    and (select count(*) from cart_line where account_id = $1 and (merchant_id, sku_id) <> ($2, $3))
+      < {MAX_CART_LINES}
+  on conflict (account_id, merchant_id, sku_id) do update set quantity = excluded.quantity,
+    selected = coalesce($5::boolean, c.selected), source = coalesce(excluded.source, c.source)
+  returning merchant_id, sku_id, quantity, selected, price_seen, source, added_at
+),
+w as materialized (select * from put union all {_REST})
+{_FACTS} order by w.added_at, w.sku_id
+"""  # noqa: S608
+
+_DROP = f"""
+with gone as (delete from cart_line where account_id = $1 and merchant_id = $2 and sku_id = $3),
+w as materialized ({_REST})
+{_FACTS} order by w.added_at, w.sku_id
+"""  # noqa: S608
+
+_DROP_INVALID = """
+delete from cart_line c where account_id = $1 and not exists (
+  select from listing_sku l join stock s on s.merchant_id = l.merchant_id and s.sku_id = l.sku_id
+  where l.merchant_id = c.merchant_id and l.sku_id = c.sku_id and l.live and s.on_hand - s.reserved >= c.quantity
+)
+"""
+
+_SELECT = """
+update cart_line c set selected = $2 where account_id = $1 and selected <> $2 and ($3::uuid[] is null or exists (
+  select from unnest($3::uuid[], $4::uuid[]) t(merchant_id, sku_id)
+  where t.merchant_id = c.merchant_id and t.sku_id = c.sku_id
+))
+"""
+
+_REGION = """
+select province, city, district, location from address
+where account_id = $1 and (id = $2 or ($2::uuid is null and is_default))
+"""
+
+
+async def cart(tx: Tx, account_id: UUID) -> list[asyncpg.Record]:
+    """All lines of the account's cart with their facts, oldest first."""
+    return await tx.fetch(_CART, account_id)
+
+
+async def wanted(
+    tx: Tx, account_id: UUID, merchants: Sequence[UUID], skus: Sequence[UUID], quantities: Sequence[int]
+) -> list[asyncpg.Record]:
+    """These SKUs with their facts, in the order given; their source is that of the cart's line."""
+    return await tx.fetch(_WANTED, account_id, merchants, skus, quantities)
+
+
+async def put(
+    tx: Tx,
+    account_id: UUID,
+    sku: tuple[UUID, UUID],
+    quantity: int,
+    selected: bool | None,
+    source: dict[str, str] | None,
+) -> list[asyncpg.Record]:
+    """Write one line and answer the cart; the line is missing there if the SKU is unknown or the cart is full."""
+    if quantity == 0:
+        return await tx.fetch(_DROP, account_id, *sku)
+    encoded = msgspec.json.encode(source).decode() if source is not None else None
+    return await tx.fetch(_PUT, account_id, *sku, quantity, selected, encoded, tx.now)
+
+
+async def sku_known(tx: Tx, sku: tuple[UUID, UUID]) -> bool:
+    """Whether the market has ever offered this SKU."""
+    return bool(
+        await tx.fetchval("select true from listing_sku where merchant_id = $1 and sku_id = $2", *sku)
+    )
+
+
+async def drop_invalid(tx: Tx, account_id: UUID) -> None:
+    """Remove the lines that cannot be bought as they stand."""
+    await tx.execute(_DROP_INVALID, account_id)
+
+
+async def select(
+    tx: Tx,
+    account_id: UUID,
+    selected: bool,
+    skus: Sequence[tuple[UUID, UUID]] | None,
+) -> None:
+    """Select or deselect these lines, or all."""
+    merchants = [m for m, _ in skus] if skus is not None else None
+    await tx.execute(_SELECT, account_id, selected, merchants, [s for _, s in skus or ()])
+
+
+async def region(tx: Tx, account_id: UUID, address_id: UUID | None) -> Region | None:
+    """Where the account's address (None: its default one) lies, without personal data; None if there is none."""
+    row = await tx.fetchrow(_REGION, account_id, address_id)
+    if row is None:
+        return None
+    at = row["location"]
+    return Region(
+        row["province"], row["city"], row["district"], Point(at.x, at.y) if at is not None else None
+    )

@@ -1,0 +1,42 @@
+"""Routes of the cart and the quote."""
+
+from litestar import delete, get, post, put
+
+from core.cart import service
+from core.cart.schemas import CartLineIn, CartOut, QuoteRequest, SelectIn
+from core.db.tx import Tx
+from core.types.pricing import Quote
+from core.types.scope import Principal
+
+
+@get("/cart")
+async def get_cart(tx: Tx, me: Principal) -> CartOut:
+    """The cart by shops, with the quote of what is selected and can be bought."""
+    return await service.show(tx, me.account_id)
+
+
+@put("/cart/lines/{sku_id:str}")
+async def put_cart_line(tx: Tx, me: Principal, sku_id: str, data: CartLineIn) -> CartOut:
+    """Put so many of an article into the cart; 0 removes it."""
+    return await service.put(tx, me.account_id, sku_id, data)
+
+
+@post("/cart/lines/select", status_code=200)
+async def select_cart_lines(tx: Tx, me: Principal, data: SelectIn) -> CartOut:
+    """Select or deselect lines; without `sku_ids` all of them."""
+    return await service.select(tx, me.account_id, data)
+
+
+@delete("/cart/invalid", status_code=200)
+async def delete_invalid_lines(tx: Tx, me: Principal) -> CartOut:
+    """Remove the lines that cannot be bought as they stand."""
+    return await service.clear_invalid(tx, me.account_id)
+
+
+@post("/quote", status_code=200)
+async def post_quote(tx: Tx, me: Principal, data: QuoteRequest) -> Quote:
+    """Price these lines, or the selected lines of the cart, as checkout will."""
+    return await service.quote(tx, me.account_id, data)
+
+
+shop_routes = [get_cart, put_cart_line, select_cart_lines, delete_invalid_lines, post_quote]

@@ -1,0 +1,1 @@
+"""Categories, products and SKUs, and what they are imported from."""

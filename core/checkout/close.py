@@ -1,0 +1,45 @@
+"""Giving up an unpaid trade: stock, coupons and whatever plugins had claimed go back, once."""
+
+from uuid import UUID
+
+from core import hookspecs
+from core.checkout import repository
+from core.db.tx import Tx
+from core.inventory import service as inventory
+from core.kit.errors import Conflict, NotFound
+from core.types.events import OrderEvent, TradeEvent
+from core.types.orders import Closing, ClosingOrder
+
+
+async def close_trade(tx: Tx, account_id: UUID, trade_id: UUID, reason: str) -> None:
+    """Close the buyer's own unpaid trade; a closed one stays closed. Runs in the system scope.
+
+    Raises `NotFound`; `Conflict` (`wrong_status`) when it is paid.
+    """
+    if await give_up(tx, account_id, trade_id, account_id, reason):
+        return
+    status = await repository.status(tx, account_id, trade_id)
+    if status is None:
+        raise NotFound("No such trade.")
+    if status == "paid":
+        raise Conflict("This trade is paid; ask the merchant for a refund instead.", code="wrong_status")
+
+
+async def give_up(tx: Tx, account_id: UUID, trade_id: UUID, actor_id: UUID | None, reason: str) -> bool:
+    """Close the trade if it is still unpaid; False when it is not."""
+    rows = await repository.close(tx, account_id, trade_id, actor_id, reason)
+    if not rows:
+        return False
+    await inventory.release(
+        tx, [(r["merchant_id"], r["sku_id"], r["quantity"]) for r in rows], trade_id, "closed"
+    )
+    orders = tuple(
+        ClosingOrder(o, m) for m, o in dict.fromkeys((r["merchant_id"], r["order_id"]) for r in rows)
+    )
+    closing = Closing(trade_id, account_id, orders, True, reason)  # noqa: FBT003
+    for _, guard in tx.hooks.of(hookspecs.order_closing):
+        await guard(tx, closing)
+    for order in orders:
+        tx.emit(hookspecs.order_closed, OrderEvent(order.merchant_id, order.id, trade_id, account_id))
+    tx.emit(hookspecs.trade_closed, TradeEvent(trade_id, account_id))
+    return True

@@ -1,0 +1,1 @@
+"""PostgreSQL: engine, transactions, scopes, table classes, migrations. Everything goes through `Tx`."""

@@ -1,0 +1,247 @@
+"""`Tx`: one request or task, one transaction, one scope.
+
+It borrows a connection at its first statement, opens the transaction and sets the scope in one round trip, and is
+committed by the edge alone. Events emitted in it become rows of the outbox in the same transaction.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Protocol, TypeVar, runtime_checkable
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+
+from core.db import outbox
+from core.hooks import Hooks
+from core.kit.clock import Clock, system_clock
+from core.kit.errors import Unauthorized, Unavailable
+from core.kit.settings import Env
+from core.plugin import Snapshot
+from core.types.scope import Scope
+
+C = TypeVar("C", bound=msgspec.Struct)
+E = TypeVar("E", bound=msgspec.Struct)
+
+REVOKED = "JS401"
+_FORGET = ";".join(f"SET LOCAL jishi.{name}=''" for name in ("account_id", "merchant_id", "actor_id", "session_id"))
+
+
+class Tx:
+    """A transaction in a scope. Reads in the `anonymous` scope run without BEGIN: public tables need no setting."""
+
+    def __init__(
+        self, engine: AsyncEngine, snapshot: Snapshot, scope: Scope, env: Env, clock: Clock = system_clock
+    ) -> None:
+        self.scope = scope
+        self.snapshot = snapshot
+        self.env = env
+        self.now: datetime = clock()
+        self.statements = 0
+        self._engine = engine
+        self._pooled: Any = None
+        self._driver: asyncpg.Connection | None = None
+        self._open = False
+        self._session: AsyncSession | None = None
+        self._events: list[outbox.Pending] = []
+        self._after: list[Callable[[], Awaitable[None]]] = []
+
+    @property
+    def hooks(self) -> Hooks:
+        """The hooks of the generation this transaction began with."""
+        return self.snapshot.hooks
+
+    def config(self, kind: type[C]) -> C:
+        """The config of the plugin whose `Config` is `kind`."""
+        return self.snapshot.config(kind)
+
+    async def fetch(self, sql: str, *args: Any) -> list[asyncpg.Record]:
+        """All rows."""
+        driver = self._driver or await self._begin()
+        self.statements += 1
+        rows: list[asyncpg.Record] = await driver.fetch(sql, *args)
+        return rows
+
+    async def fetchrow(self, sql: str, *args: Any) -> asyncpg.Record | None:
+        """The first row or None."""
+        driver = self._driver or await self._begin()
+        self.statements += 1
+        return await driver.fetchrow(sql, *args)
+
+    async def fetchval(self, sql: str, *args: Any) -> Any:
+        """The first column of the first row, None when there is none."""
+        driver = self._driver or await self._begin()
+        self.statements += 1
+        return await driver.fetchval(sql, *args)
+
+    async def execute(self, sql: str, *args: Any) -> str:
+        """Run a statement; the answer is PostgreSQL's command tag, e.g. `UPDATE 3`."""
+        driver = self._driver or await self._begin()
+        self.statements += 1
+        tag: str = await driver.execute(sql, *args)
+        return tag
+
+    async def session(self) -> AsyncSession:
+        """An ORM session on this very transaction, for rare paths. Flushed before commit; never commit it yourself."""
+        if self._session is None:
+            if self._driver is None:
+                await self._begin()
+            sync = Connection(self._engine.sync_engine, connection=self._pooled)
+            bound = AsyncConnection(self._engine, sync_connection=sync)
+            self._session = AsyncSession(bind=bound, expire_on_commit=False)
+        return self._session
+
+    async def enter(self, scope: Scope) -> None:
+        """Go on in another scope within the same transaction; nothing of the former scope's settings stays.
+
+        For what starts in the system scope to find out on whose behalf it acts (delivery of events).
+        """
+        if self._driver is not None:
+            assert self._open, "An anonymous read has no transaction that could change its scope."
+            self.statements += 1
+            await self._driver.execute(f"{_FORGET};{scope.settings()}")
+        self.scope = scope
+
+    def savepoint(self, name: str) -> "Savepoint":
+        """A part that may fail without losing the whole: `async with tx.savepoint("coupons"):`."""
+        return Savepoint(self, name)
+
+    def emit(
+        self, spec: Callable[["Tx", E], Awaitable[None]], event: E, *, scope: Scope | None = None
+    ) -> None:
+        """Record an event for every plugin that subscribes to `spec`; delivered after commit, at least once."""
+        name = spec.__name__
+        plugins = [plugin for plugin, _ in self.hooks.of(spec)]
+        if plugins:
+            self._events.append(
+                outbox.Pending(
+                    name,
+                    msgspec.json.encode(event),
+                    (scope or Scope("system")).encode(),
+                    plugins,
+                    self.now,
+                    self.now,
+                )
+            )
+
+    def schedule(
+        self,
+        plugin: str,
+        timer: str,
+        payload: msgspec.Struct,
+        due_at: datetime,
+        *,
+        scope: Scope | None = None,
+    ) -> UUID:
+        """Have `plugin`'s timer called at `due_at`, at least once. Handlers look at the state again before they act."""
+        pending = outbox.Pending(
+            f"timer:{timer}",
+            msgspec.json.encode(payload),
+            (scope or Scope("system")).encode(),
+            [plugin],
+            self.now,
+            due_at,
+        )
+        self._events.append(pending)
+        return pending.id
+
+    def after_commit(self, action: Callable[[], Awaitable[None]]) -> None:
+        """Run `action` once the commit has succeeded; it must not need this transaction."""
+        self._after.append(action)
+
+    async def commit(self, answer: outbox.Answer | None = None) -> None:
+        """Write the events and the answer to an idempotency key, commit, give the connection back, run what waited for
+        the commit. Only the edge calls this."""
+        if self._session is not None:
+            await self._session.flush()
+        if self._events or answer is not None:
+            await outbox.write(self, self._events, answer)
+            self._events = []
+        if self._open and self._driver is not None:
+            self.statements += 1
+            await self._driver.execute("COMMIT")
+            self._open = False
+        await self._release()
+        for action in self._after:
+            await action()
+
+    async def close(self) -> None:
+        """Roll back whatever was not committed."""
+        if self._driver is not None and self._open:
+            self._open = False
+            try:
+                await self._driver.execute("ROLLBACK")
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                self._driver.terminate()
+        await self._release()
+
+    async def __aenter__(self) -> "Tx":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                await self.commit()
+        finally:
+            await self.close()
+
+    async def _begin(self) -> asyncpg.Connection:
+        try:
+            self._pooled = await self._engine.raw_connection()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise Unavailable("The database cannot be reached; try again in a moment.") from error
+        driver: asyncpg.Connection = self._pooled.driver_connection
+        self._driver = driver
+        if self.scope.kind != "anonymous":
+            self.statements += 1
+            self._open = True
+            try:
+                await driver.execute(f"BEGIN;{self.scope.settings()}")
+            except asyncpg.PostgresError as error:
+                if error.sqlstate == REVOKED:
+                    raise Unauthorized(
+                        "This sign-in was ended; sign in again.", code="token_revoked"
+                    ) from None
+                raise
+        return driver
+
+    async def _release(self) -> None:
+        pooled, self._pooled, self._driver = self._pooled, None, None
+        if self._session is not None:
+            self._session.sync_session.expunge_all()
+            self._session = None
+        if pooled is not None:
+            pooled.close()
+
+
+class Savepoint:
+    """Part of a transaction that can be undone by itself."""
+
+    def __init__(self, tx: Tx, name: str) -> None:
+        self._tx, self._name = tx, '"' + name.replace('"', "") + '"'
+
+    async def __aenter__(self) -> None:
+        await self._tx.execute(f"SAVEPOINT {self._name}")
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._tx.execute(f"{'RELEASE' if kind is None else 'ROLLBACK TO'} SAVEPOINT {self._name}")
+
+
+@runtime_checkable
+class TxFactory(Protocol):
+    """Opens a transaction of its own in a scope: `async with new_tx(SYSTEM) as t:`."""
+
+    def __call__(self, scope: Scope) -> Tx:
+        """A transaction that begins at its first statement."""
+
+
+def columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
+    """Rows turned into columns, as `unnest($1::a[], $2::b[])` wants them; `width` empty lists for no rows."""
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

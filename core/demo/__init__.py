@@ -1,0 +1,1 @@
+"""The demo market: six fictitious shops in Chongqing, their products, staff and buyers."""

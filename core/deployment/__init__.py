@@ -1,0 +1,1 @@
+"""Which plugins are on, with which config; changing that in running processes."""

@@ -1,0 +1,94 @@
+"""The deployment as the database has it: which plugins are on, with which config, and the generation of that."""
+
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+
+import msgspec
+
+from core.db.tx import Tx
+from core.plugin import Plugin, PluginError, Snapshot, build, parse_config
+
+_READ = """
+select (select coalesce(max(id), 0) from generation) as generation,
+  (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'enabled', enabled, 'config', config)), '[]')::text
+   from deployment_plugin) as plugins
+"""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One row of `deployment_plugin`. A row exists once the plugin was switched on or configured: its tables exist."""
+
+    name: str
+    enabled: bool
+    config: object
+
+
+class State(msgspec.Struct, frozen=True):
+    """All rows of one generation, pins of the settings already applied."""
+
+    generation: int
+    rows: Mapping[str, Row]
+
+    def on(self) -> set[str]:
+        """Names of the plugins that are switched on."""
+        return {r.name for r in self.rows.values() if r.enabled}
+
+    def changed(self, row: Row) -> "State":
+        """The same with `row` in the place of its namesake."""
+        return State(self.generation, {**self.rows, row.name: row})
+
+
+async def read(tx: Tx, pins: Mapping[str, bool]) -> State:
+    """The present state, in one statement so that generation and rows belong together. Any scope may read it."""
+    found = await tx.fetchrow(_READ)
+    assert found is not None
+    rows = {r.name: r for r in msgspec.json.decode(found["plugins"], type=list[Row])}
+    return State(found["generation"], pinned(rows, pins))
+
+
+def pinned(rows: Mapping[str, Row], pins: Mapping[str, bool]) -> dict[str, Row]:
+    """The rows with the settings' pins laid over them; a pinned plugin without a row has its default config."""
+    over = {
+        name: Row(name, enabled, rows[name].config if name in rows else {}) for name, enabled in pins.items()
+    }
+    return {**rows, **{n: r for n, r in over.items() if r.enabled or n in rows}}
+
+
+def unusable(state: State, classes: Mapping[str, type[Plugin]]) -> dict[str, str]:
+    """Plugins of the state that cannot be had, with the reason: code missing, config no longer valid, or switched on
+    without what they require."""
+    found: dict[str, str] = {}
+    for row in state.rows.values():
+        if row.name not in classes:
+            found[row.name] = f"The code of plugin {row.name} is not installed."
+            continue
+        try:
+            parse_config(classes[row.name], row.config)
+        except PluginError as error:
+            found[row.name] = str(error)
+    while True:
+        left = state.on() - found.keys()
+        lacking = {n: lost for n in left if (lost := [r for r in classes[n].requires if r not in left])}
+        if not lacking:
+            return found
+        for name, lost in lacking.items():
+            found[name] = f"Plugin {name} requires {', '.join(lost)}, which is not switched on or not usable."
+
+
+def snapshot(
+    state: State,
+    classes: Mapping[str, type[Plugin]],
+    specs: ModuleType,
+    always: Sequence[Plugin],
+    without: Mapping[str, str],
+) -> Snapshot:
+    """The snapshot of this state, leaving out the plugins in `without`. Raises `PluginError`."""
+    usable = [r for r in state.rows.values() if r.name not in without]
+    return build(
+        classes,
+        specs,
+        generation=state.generation,
+        enabled={r.name: r.config for r in usable if r.enabled},
+        winding_down={r.name: r.config for r in usable if not r.enabled},
+        always=always,
+    )

@@ -1,0 +1,1 @@
+"""Fulfilment: accept, ship in parcels, receive, complete, release."""

@@ -1,0 +1,1 @@
+"""Accounts, sign-in, staff, addresses, audit."""

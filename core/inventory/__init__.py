@@ -1,0 +1,1 @@
+"""Stock: what is there, what is reserved, and a journal of every move."""

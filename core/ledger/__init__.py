@@ -1,0 +1,1 @@
+"""Double-entry ledger: append-only transfers, balanced by construction."""

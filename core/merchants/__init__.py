@@ -1,0 +1,1 @@
+"""Merchants: application, approval, suspension, public page."""

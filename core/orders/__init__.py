@@ -1,0 +1,1 @@
+"""Trades and orders: what was bought, where it stands, how it got there."""

@@ -1,0 +1,204 @@
+"""Reading orders and trades, and moving an order from one status to the next. Amounts in fen.
+
+An order comes with its lines, discounts, holds and parcels in the same statement, a whole page at once; pages
+go by `id` downwards (ids are time-ordered).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from core.db.tx import Tx
+from core.kit.ids import new_id
+
+ORDER_STATUSES = ("unpaid", "paid", "accepted", "shipped", "completed", "closed")
+TRADE_STATUSES = ("unpaid", "paid", "closed")
+STAMPS = ("paid_at", "accepted_at", "shipped_at", "completed_at", "closed_at")
+
+
+class OrderFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which orders to list; None means any. `phone_index` goes with `number` as an alternative: either fits.
+
+    `before` is the id at which the previous page ended.
+    """
+
+    account_id: UUID | None = None
+    merchant_id: UUID | None = None
+    order_id: UUID | None = None
+    statuses: Sequence[str] | None = None
+    number: str | None = None
+    phone_index: bytes | None = None
+    before: UUID | None = None
+
+
+class TradeFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which trades to list; None means any. `merchant_id`: trades that hold an order of this merchant."""
+
+    account_id: UUID | None = None
+    trade_id: UUID | None = None
+    merchant_id: UUID | None = None
+    statuses: Sequence[str] | None = None
+    number: str | None = None
+    before: UUID | None = None
+
+
+_CHILDREN = """
+  coalesce((select json_agg(json_build_object(
+      'id', l.id, 'kind', l.kind, 'sku_id', l.sku_id, 'product_id', l.product_id, 'parent_id', l.parent_id,
+      'title', l.title, 'specs', l.specs, 'image_url', l.image_url, 'quantity', l.quantity,
+      'unit_price', l.unit_price, 'amount', l.amount, 'payable', l.payable,
+      'shipped_quantity', l.shipped_quantity, 'refunded_quantity', l.refunded_quantity) order by l.id)
+    from order_line l where l.merchant_id = o.merchant_id and l.order_id = o.id), '[]')::text as lines,
+  coalesce((select json_agg(json_build_object(
+      'line_id', d.line_id, 'plugin', d.plugin, 'kind', d.kind, 'label', d.label,
+      'activity_id', d.activity_id, 'amount', d.amount, 'bearer_market', d.bearer_market,
+      'bearer_merchant', d.bearer_merchant) order by d.id)
+    from order_discount d where d.merchant_id = o.merchant_id and d.order_id = o.id), '[]')::text as discounts,
+  coalesce((select json_agg(json_build_object('plugin', h.plugin, 'reason', h.reason, 'until', h.until)
+      order by h.plugin)
+    from order_hold h where h.merchant_id = o.merchant_id and h.order_id = o.id), '[]')::text as holds,
+  coalesce((select json_agg(json_build_object(
+      'id', p.id, 'kind', p.kind, 'carrier', p.carrier, 'waybill_no', p.waybill_no, 'status', p.status,
+      'shipped_at', p.shipped_at, 'delivered_at', p.delivered_at,
+      'lines', coalesce((select json_agg(json_build_object('line_id', pl.line_id, 'quantity', pl.quantity)
+                                         order by pl.line_id)
+        from parcel_line pl where pl.merchant_id = p.merchant_id and pl.parcel_id = p.id), '[]'),
+      'events', coalesce((select json_agg(json_build_object('at', e.at, 'status', e.status, 'text', e.text)
+                                          order by e.at, e.id)
+        from parcel_event e where e.merchant_id = p.merchant_id and e.parcel_id = p.id), '[]')) order by p.id)
+    from parcel p where p.merchant_id = o.merchant_id and p.order_id = o.id), '[]')::text as parcels,
+  o.shipping::text as shipping_json
+"""
+
+
+class _Where:
+    """Conditions with their parameters, numbered as they come."""
+
+    def __init__(self) -> None:
+        self.args: list[object] = []
+        self.conditions: list[str] = []
+
+    def add(self, condition: str, *values: object) -> None:
+        """`condition` with `{}` for each value; left out when a value is None."""
+        if any(value is None for value in values):
+            return
+        places = [f"${len(self.args) + n}" for n in range(1, len(values) + 1)]
+        self.args += values
+        self.conditions.append(condition.format(*places))
+
+    def sql(self) -> str:
+        return " and ".join(self.conditions) or "true"
+
+
+async def orders(tx: Tx, which: OrderFilter, limit: int) -> list[asyncpg.Record]:
+    """Up to `limit` orders, newest first, each with `lines`, `discounts`, `holds` and `parcels` as JSON."""
+    where = _Where()
+    where.add("merchant_id = {}", which.merchant_id)
+    where.add("id = {}", which.order_id)
+    where.add("account_id = {}", which.account_id)
+    where.add("status = any({}::text[])", which.statuses)
+    if which.phone_index is None:
+        where.add("number = {}", which.number)
+    else:
+        # Two look-ups, each by its own index; `or` would have to read every order of the shop.
+        where.add(
+            "id in (select n.id from orders n where n.number = {} union all"
+            " select f.id from orders f where f.phone_index = {} and f.merchant_id = {})",
+            which.number,
+            which.phone_index,
+            which.merchant_id,
+        )
+    where.add("id < {}", which.before)
+    return await tx.fetch(
+        f"select o.*,{_CHILDREN} from (select * from orders where {where.sql()}"  # noqa: S608
+        f" order by id desc limit {int(limit)}) o order by o.id desc",
+        *where.args,
+    )
+
+
+async def trades(tx: Tx, which: TradeFilter, limit: int) -> list[asyncpg.Record]:
+    """Up to `limit` trades, newest first: one row for each of their orders, as `orders` gives it.
+
+    The trade's own columns are called `t_...`.
+    """
+    where = _Where()
+    where.add("account_id = {}", which.account_id)
+    where.add("id = {}", which.trade_id)
+    where.add("status = any({}::text[])", which.statuses)
+    where.add("number = {}", which.number)
+    where.add("id in (select m.trade_id from orders m where m.merchant_id = {})", which.merchant_id)
+    where.add("id < {}", which.before)
+    return await tx.fetch(
+        "select t.id as t_id, t.number as t_number, t.status as t_status, t.goods_amount as t_goods_amount,"  # noqa: S608
+        " t.discount_amount as t_discount_amount, t.shipping_amount as t_shipping_amount,"
+        " t.payable as t_payable,"
+        " t.created_at as t_created_at, t.paid_at as t_paid_at, t.expires_at as t_expires_at,"
+        f" t.closed_at as t_closed_at, o.*,{_CHILDREN}"
+        f" from (select * from trade where {where.sql()} order by id desc limit {int(limit)}) t"
+        " left join orders o on o.trade_id = t.id order by t.id desc, o.id",
+        *where.args,
+    )
+
+
+async def locked(tx: Tx, merchant_id: UUID, order_id: UUID) -> asyncpg.Record | None:
+    """The order's row, locked until the transaction ends: also against a new hold.
+
+    Read lines and holds only after it, in another statement, or they may be older than the lock.
+    """
+    return await tx.fetchrow(
+        "select * from orders where merchant_id = $1 and id = $2 for update", merchant_id, order_id
+    )
+
+
+async def holds(tx: Tx, merchant_id: UUID, order_id: UUID) -> list[asyncpg.Record]:
+    """`plugin` and `reason` of whatever holds the order."""
+    return await tx.fetch(
+        "select plugin, reason from order_hold where merchant_id = $1 and order_id = $2 order by plugin",
+        merchant_id,
+        order_id,
+    )
+
+
+def _move(stamp: str | None) -> str:
+    return f"""
+with old as (
+  select merchant_id, id, status from orders where merchant_id = $1 and id = $2 for no key update
+), moved as (
+  update orders o set status = $4::text{f", {stamp} = $5::timestamptz" if stamp else ""} from old
+  where o.merchant_id = old.merchant_id and o.id = old.id and old.status = any($3::text[])
+  returning o.*
+), logged as (
+  insert into order_log (merchant_id, id, order_id, account_id, actor_id, old_status, new_status, reason, at)
+  select m.merchant_id, $6::uuid, m.id, m.account_id, $7::uuid, old.status, m.status,
+         $8::text, $5::timestamptz
+  from moved m, old
+)
+select old.status as present, (m.id is not null) as done, m.* from old left join moved m on true
+"""  # noqa: S608
+
+
+_MOVES = {stamp: _move(stamp) for stamp in (None, *STAMPS)}
+
+
+async def move(
+    tx: Tx,
+    merchant_id: UUID,
+    order_id: UUID,
+    old: Sequence[str],
+    new: str,
+    *,
+    actor_id: UUID | None,
+    reason: str,
+    stamp: str | None,
+    at: datetime,
+) -> asyncpg.Record | None:
+    """Set the status if it is one of `old`, and log it, in one statement. None when there is no such order.
+
+    In the answer `done` says whether it moved, `present` is the status before, the rest is the order's row.
+    """
+    return await tx.fetchrow(
+        _MOVES[stamp], merchant_id, order_id, list(old), new, at, new_id(), actor_id, reason
+    )

@@ -1,0 +1,167 @@
+"""Orders and trades: read by each audience, moved from status to status."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from core.db.tx import Tx
+from core.identity.phones import normal_phone
+from core.kit.errors import Conflict, FieldError, Invalid, NotFound
+from core.kit.ids import parse_pair
+from core.kit.paging import Page, check_limit, decode_cursor, encode_cursor
+from core.orders import repository
+from core.orders.repository import ORDER_STATUSES, TRADE_STATUSES, OrderFilter, TradeFilter
+from core.orders.rows import order_out, trades_out
+from core.orders.schemas import OrderOut, TradeOut
+from core.types.events import OrderEvent
+from core.types.scope import Audience, Principal
+
+
+async def order_page(tx: Tx, which: OrderFilter, audience: Audience, limit: int) -> Page[OrderOut]:
+    """A page of orders, newest first, as `audience` may see them. Raises `Invalid` for a bad limit."""
+    rows = await repository.orders(tx, which, check_limit(limit) + 1)
+    page = [order_out(tx.env.vault, row, audience) for row in rows[:limit]]
+    return Page(page, encode_cursor(rows[limit - 1]["id"]) if len(rows) > limit else None)
+
+
+async def order(tx: Tx, which: OrderFilter, audience: Audience) -> OrderOut:
+    """The one order that `which` names. Raises `NotFound`."""
+    rows = await repository.orders(tx, which, 1)
+    if not rows:
+        raise NotFound("No such order.")
+    return order_out(tx.env.vault, rows[0], audience)
+
+
+def shop_of(me: Principal) -> UUID:
+    """The merchant for whom this member of staff is signed in; it comes from the token. Raises `NotFound`."""
+    if me.merchant_id is None:
+        raise NotFound("This sign-in belongs to no shop.")
+    return me.merchant_id
+
+
+def own_order(merchant_id: UUID, order_id: str) -> UUID:
+    """The row id in an order's opaque id. Raises `NotFound` when it is another merchant's."""
+    owner, row_id = parse_pair(order_id)
+    if owner != merchant_id:
+        raise NotFound("No such order.")
+    return row_id
+
+
+async def shop_order(tx: Tx, merchant_id: UUID, order_id: str) -> OrderOut:
+    """The shop's order with this opaque id. Raises `NotFound`."""
+    which = OrderFilter(merchant_id=merchant_id, order_id=own_order(merchant_id, order_id))
+    return await order(tx, which, Audience.MERCHANT)
+
+
+async def search(tx: Tx, merchant_id: UUID, q: str, which: OrderFilter, limit: int) -> Page[OrderOut]:
+    """A page of those orders of `which` whose number, or whose recipient's phone, is exactly `q`."""
+    text = q.strip()
+    found = msgspec.structs.replace(
+        which,
+        merchant_id=merchant_id,
+        number=text,
+        phone_index=tx.env.vault.blind(normal_phone(text) or text),
+    )
+    return await order_page(tx, found, Audience.MERCHANT, limit)
+
+
+async def trade_page(tx: Tx, which: TradeFilter, audience: Audience, limit: int) -> Page[TradeOut]:
+    """A page of trades with their orders, newest first. Raises `Invalid` for a bad limit."""
+    rows = await repository.trades(tx, which, check_limit(limit) + 1)
+    ids = list(dict.fromkeys(row["t_id"] for row in rows))
+    more = len(ids) > limit
+    kept = [row for row in rows if not more or row["t_id"] != ids[limit]]
+    return Page(trades_out(tx.env.vault, kept, audience), encode_cursor(ids[limit - 1]) if more else None)
+
+
+async def trade_out(tx: Tx, account_id: UUID, trade_id: UUID) -> TradeOut:
+    """The buyer's own trade with its orders. Raises `NotFound`, also for somebody else's."""
+    rows = await repository.trades(tx, TradeFilter(account_id=account_id, trade_id=trade_id), 1)
+    found = trades_out(tx.env.vault, rows, Audience.SHOP)
+    if not found:
+        raise NotFound("No such trade.")
+    return found[0]
+
+
+async def locked(tx: Tx, merchant_id: UUID, order_id: UUID) -> asyncpg.Record:
+    """The order's row, locked until the transaction ends. Raises `NotFound`."""
+    row = await repository.locked(tx, merchant_id, order_id)
+    if row is None:
+        raise NotFound("No such order.")
+    return row
+
+
+async def refuse_held(tx: Tx, merchant_id: UUID, order_id: UUID) -> None:
+    """Raises `Conflict` (`on_hold`) while something holds the order; `holds` says what and why."""
+    found = await repository.holds(tx, merchant_id, order_id)
+    if found:
+        reasons = "; ".join(h["reason"] for h in found)
+        raise Conflict(
+            f"The order is on hold: {reasons}",
+            code="on_hold",
+            holds=[{"plugin": h["plugin"], "reason": h["reason"]} for h in found],
+        )
+
+
+def wrong_status(present: str, detail: str) -> Conflict:
+    """The refusal of a step that the order's present status does not allow."""
+    return Conflict(detail, code="wrong_status", order_status=present)
+
+
+async def transition(
+    tx: Tx,
+    merchant_id: UUID,
+    order_id: UUID,
+    old: Sequence[str],
+    new: str,
+    *,
+    actor_id: UUID | None,
+    reason: str,
+    stamp: str | None = None,
+) -> asyncpg.Record:
+    """Move an order from one of `old` to `new` and log who did it and why, in one statement.
+
+    The answer is the order's row. `stamp` is the column that gets `tx.now` (one of `repository.STAMPS`).
+    Raises `NotFound`, and `Conflict` (`wrong_status`) naming the present status when it is none of `old`.
+    """
+    row = await repository.move(
+        tx, merchant_id, order_id, old, new, actor_id=actor_id, reason=reason, stamp=stamp, at=tx.now
+    )
+    if row is None:
+        raise NotFound("No such order.")
+    if not row["done"]:
+        raise wrong_status(
+            row["present"], f"The order is {row['present']}; only {' or '.join(old)} can become {new}."
+        )
+    return row
+
+
+def event_of(row: asyncpg.Record) -> OrderEvent:
+    """What an event about this order carries."""
+    return OrderEvent(row["merchant_id"], row["id"], row["trade_id"], row["account_id"])
+
+
+def order_statuses(text: str | None) -> list[str] | None:
+    """The order statuses in a comma-separated filter. Raises `Invalid`."""
+    return _statuses(text, ORDER_STATUSES)
+
+
+def trade_statuses(text: str | None) -> list[str] | None:
+    """The trade statuses in a comma-separated filter. Raises `Invalid`."""
+    return _statuses(text, TRADE_STATUSES)
+
+
+def _statuses(text: str | None, known: Sequence[str]) -> list[str] | None:
+    if text is None:
+        return None
+    wanted = [part.strip() for part in text.split(",")]
+    if not set(wanted) <= set(known):
+        raise Invalid("Unknown status.", FieldError("status", "unknown", f"Use some of {', '.join(known)}."))
+    return wanted
+
+
+def page_start(cursor: str | None) -> UUID | None:
+    """The id in a cursor. Raises `Invalid`."""
+    return decode_cursor(cursor, UUID) if cursor is not None else None

@@ -1,0 +1,1 @@
+"""Payments: one leg per merchant, providers by key, notifications verified, stored, then applied."""

@@ -1,0 +1,98 @@
+"""What a captured payment does: exactly once, whatever comes first, twice, late or wrong."""
+
+from collections.abc import Sequence
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from core import hookspecs
+from core.db.tx import Tx
+from core.kit.errors import NotFound
+from core.ledger import service as ledger
+from core.ledger.rules import OrderMoney, late_payment_transfers, pay_transfers
+from core.payment import repository
+from core.payment.provider import Notification, PaidNotice, PaymentProvider
+from core.payment.repository import OrderLeg
+from core.types.events import OrderEvent
+
+Result = Literal["applied", "late", "duplicate", "mismatch"]
+
+
+class RefundDue(msgspec.Struct, frozen=True):
+    """Payload of the timer `refund_payment`."""
+
+    payment_id: UUID
+    attempt: int = 0
+
+
+async def notified(tx: Tx, provider: PaymentProvider, notification: Notification, body: bytes) -> Result:
+    """Apply a verified notification and keep it, both or neither. Needs the system scope.
+
+    One that does not fit our books is kept with the result `mismatch` and answered like any other: sending it again
+    would not mend it. Raises `NotFound` for a payment that is not ours, which is not kept.
+    """
+    result = await apply(tx, notification.paid)
+    where = f"payment_notification.body:{provider.key}:{notification.event_id}"
+    sealed = tx.env.vault.seal(body.decode("utf-8", "replace"), where)
+    await repository.store_notification(
+        tx, provider.key, notification.event_id, notification.paid.payment_id, sealed, result
+    )
+    return result
+
+
+async def apply(tx: Tx, notice: PaidNotice) -> Result:
+    """A payment was captured. Needs the system scope; three statements however many orders there are.
+
+    * `applied`: payment, trade and orders are paid, the money is in the ledger, `order_paid` is emitted per order.
+    * `late`: the trade is closed or paid otherwise; the whole payment is sent back.
+    * `duplicate`: known already, nothing changes.
+    * `mismatch`: provider, amount or shares differ from what was asked; nothing changes.
+
+    Raises `NotFound` for an unknown payment.
+    """
+    found = await repository.lock(tx, notice.payment_id)
+    if found is None:
+        raise NotFound("No such payment.")
+    payment, legs = found
+    if not _fits(notice, payment["provider"], payment["amount"], legs):
+        return "mismatch"
+    if payment["status"] not in ("created", "closed"):
+        return "duplicate"
+    if payment["trade_status"] == "unpaid":
+        await _capture(tx, payment["account_id"], payment["trade_id"], notice, legs)
+        return "applied"
+    await _send_back(tx, payment["account_id"], notice, legs)
+    return "late"
+
+
+def _fits(notice: PaidNotice, provider: str, amount: int, legs: Sequence[OrderLeg]) -> bool:
+    asked = sorted((leg.merchant_id, leg.amount) for leg in legs if leg.amount)
+    captured = sorted((leg.merchant_id, leg.amount) for leg in notice.legs)
+    return notice.provider == provider and notice.amount == amount and asked == captured
+
+
+async def _capture(
+    tx: Tx, account_id: UUID, trade_id: UUID, notice: PaidNotice, legs: Sequence[OrderLeg]
+) -> None:
+    paid = await repository.mark_paid(tx, account_id, notice, legs)
+    assert paid == len(legs), "an unpaid trade has unpaid orders only"
+    await ledger.post(
+        tx,
+        [
+            transfer
+            for leg in legs
+            for transfer in pay_transfers(
+                OrderMoney(leg.merchant_id, leg.order_id, leg.amount, leg.market_borne)
+            )
+        ],
+    )
+    for leg in legs:
+        tx.emit(hookspecs.order_paid, OrderEvent(leg.merchant_id, leg.order_id, trade_id, account_id))
+
+
+async def _send_back(tx: Tx, account_id: UUID, notice: PaidNotice, legs: Sequence[OrderLeg]) -> None:
+    await repository.mark_late(tx, account_id, notice)
+    rows = [(leg.merchant_id, leg.order_id, leg.amount) for leg in legs]
+    await ledger.post(tx, late_payment_transfers(notice.payment_id, rows))
+    tx.schedule("core", "refund_payment", RefundDue(notice.payment_id), tx.now)

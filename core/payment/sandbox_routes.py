@@ -1,0 +1,36 @@
+"""The sandbox payment service as the buyer meets it; mounted only where the sandbox is on."""
+
+from typing import Any
+
+import httpx
+from litestar import Request, post
+
+from core.db.tx import Tx, TxFactory
+from core.kit.ids import parse_ref, ref
+from core.payment import sandbox
+from core.payment.provider import Outside
+from core.payment.routes import accept_notification
+from core.payment.schemas import Acknowledged, SandboxPayIn, SandboxPayOut
+from core.types.routing import OUTSIDE, PUBLIC, SYSTEM
+
+
+@post("/payments/sandbox/{payment_id:str}/pay", opt=PUBLIC | OUTSIDE, status_code=200)
+async def sandbox_pay(
+    tx: Tx, new_tx: TxFactory, http: httpx.AsyncClient, payment_id: str, data: SandboxPayIn | None = None
+) -> SandboxPayOut:
+    """The buyer pays. Doing it again gives the same answer, and sends a notification that was not acknowledged."""
+    outside, payment_id = Outside(tx.env, http, new_tx), ref(parse_ref(payment_id))
+    notified = await sandbox.pay(outside, payment_id)
+    if not notified and (data is None or data.notify):
+        notified = await sandbox.notify(outside, payment_id)
+    return SandboxPayOut("paid", notified=notified)
+
+
+# The router does not go back from the fixed segment `sandbox` to `{provider}`, so the path is named here too.
+@post("/payments/sandbox/notifications", opt=PUBLIC | SYSTEM, status_code=200)
+async def sandbox_notification(tx: Tx, request: Request[Any, Any, Any]) -> Acknowledged:
+    """What the sandbox calls; signed by it."""
+    return await accept_notification(tx, request, sandbox.KEY)
+
+
+public_routes = [sandbox_pay, sandbox_notification]

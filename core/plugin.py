@@ -1,0 +1,251 @@
+"""What a plugin is: a subclass of `Plugin` whose attributes are its manifest and whose marked methods are its hooks.
+
+`Snapshot` is what one request or task sees of the plugins: frozen, replaced whole when the operator changes anything.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+import msgspec
+
+from core import hooks as hooking
+from core.hooks import HookError, Hooks
+from core.types.orders import CommissionBase, CommissionTerms
+from core.types.pricing import Matrix, Relation, RuleKind
+
+if TYPE_CHECKING:
+    from sqlalchemy import MetaData
+
+    from core.db.tx import Tx
+
+API_VERSION = 1
+_NAME = re.compile(r"[a-z][a-z0-9_]{1,30}")
+C = TypeVar("C", bound=msgspec.Struct)
+
+TimerHandler = Callable[["Tx", msgspec.Raw], Awaitable[None]]
+
+
+class PluginError(Exception):
+    """The installed plugins do not fit together; each line names the plugins and says what to change."""
+
+
+class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A plugin without settings."""
+
+
+class Permission(msgspec.Struct, frozen=True):
+    """Something staff may do: `name` is `<owner>.<verb>`, `roles` get it unless the operator says otherwise."""
+
+    name: str
+    audience: str
+    title: str
+    roles: tuple[str, ...] = ()
+
+
+class CommissionProvider(Protocol):
+    """Reckons the market's commission on an order; pure, called at placement and frozen there."""
+
+    def commission(self, base: CommissionBase) -> CommissionTerms:
+        """The fee in fen and the rule it came from."""
+
+
+class Plugin:
+    """Base of all plugins.
+
+    Class attributes are the manifest; an instance holds its validated `config`, so there are no globals. Methods marked
+    with `@hookimpl` implement hooks. Route handlers stand under `/api/<audience>/<name>/`.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    summary: ClassVar[str]
+    version: ClassVar[str] = "0.1.0"
+    api_version: ClassVar[int] = API_VERSION
+    requires: ClassVar[tuple[str, ...]] = ()
+    Config: ClassVar[type[msgspec.Struct]] = NoConfig
+
+    metadata: ClassVar["MetaData | None"] = None
+    migrations: ClassVar[str | None] = None
+    shop_routes: ClassVar[Sequence[Any]] = ()
+    merchant_routes: ClassVar[Sequence[Any]] = ()
+    platform_routes: ClassVar[Sequence[Any]] = ()
+    permissions: ClassVar[tuple[Permission, ...]] = ()
+    events: ClassVar[Mapping[str, Callable[..., Any]]] = {}
+    timers: ClassVar[Mapping[str, TimerHandler]] = {}
+    rule_kinds: ClassVar[tuple[RuleKind, ...]] = ()
+    rule_pairs: ClassVar[Mapping[tuple[str, str], Relation]] = {}
+
+    def __init__(self, config: msgspec.Struct | None = None) -> None:
+        self.config = config if config is not None else self.Config()
+
+    def commission_provider(self) -> CommissionProvider | None:
+        """The market commission, if this plugin is the one that reckons it."""
+        return None
+
+
+class Snapshot:
+    """The plugins as one generation sees them: `active` are switched on, `installed` also those that only wind down."""
+
+    def __init__(
+        self, generation: int, active: Sequence[Plugin], installed: Sequence[Plugin], specs: ModuleType
+    ) -> None:
+        self.generation = generation
+        self.active = {p.name: p for p in sorted(active, key=lambda p: p.name)}
+        self.installed = {p.name: p for p in sorted(installed, key=lambda p: p.name)}
+        self.hooks: Hooks = _freeze(specs, self.active.values(), self.installed.values())
+        self._configs = {type(p.config): p.config for p in self.installed.values()}
+
+    def config(self, kind: type[C]) -> C:
+        """The validated config of the plugin whose `Config` is `kind`."""
+        return self._configs[kind]  # type: ignore[return-value]
+
+    @cached_property
+    def matrix(self) -> Matrix:
+        """All rule kinds and how they combine."""
+        kinds = {k.name: k for p in self.active.values() for k in p.rule_kinds}
+        pairs = {pair: relation for p in self.active.values() for pair, relation in p.rule_pairs.items()}
+        return Matrix(kinds, pairs)
+
+    @cached_property
+    def commission(self) -> CommissionProvider | None:
+        """The one active market commission, None when no plugin reckons any."""
+        return next((c for p in self.active.values() if (c := p.commission_provider()) is not None), None)
+
+    def timer(self, plugin: str, name: str) -> TimerHandler | None:
+        """The handler of a plugin's timer; also of a plugin that is switched off."""
+        found = self.installed.get(plugin)
+        return found.timers.get(name) if found else None
+
+
+def _freeze(specs: ModuleType, active: Iterable[Plugin], installed: Iterable[Plugin]) -> Hooks:
+    extra = {name: spec for p in installed for name, spec in p.events.items()}
+    try:
+        return hooking.freeze(specs, extra, active, installed)
+    except HookError as error:
+        raise PluginError(str(error)) from None
+
+
+def discover() -> dict[str, type[Plugin]]:
+    """All installed plugin classes by name, from the entry-point group `jishi.plugins`. Raises `PluginError`."""
+    found: dict[str, type[Plugin]] = {}
+    faults = []
+    for entry in sorted(entry_points(group="jishi.plugins"), key=lambda e: e.name):
+        loaded = entry.load()
+        if not (isinstance(loaded, type) and issubclass(loaded, Plugin)):
+            faults.append(f"Entry point {entry.name} ({entry.value}) is not a Plugin subclass.")
+        elif loaded.name in found:
+            faults.append(
+                f"Two plugins are called {loaded.name}: {found[loaded.name].__module__} and {loaded.__module__}."
+            )
+        else:
+            found[loaded.name] = loaded
+    if faults:
+        raise PluginError("\n".join(faults))
+    check(found.values())
+    return found
+
+
+def check(classes: Iterable[type[Plugin]]) -> None:
+    """Find every clash among plugins and name both owners. Raises `PluginError` with one line for each."""
+    faults: list[str] = []
+    owners: dict[tuple[str, str], str] = {}
+    for cls in classes:
+        if not _NAME.fullmatch(cls.name):
+            faults.append(
+                f"Plugin name {cls.name!r} must be 2 to 31 of a-z, 0-9 and _, starting with a letter."
+            )
+        if cls.api_version != API_VERSION:
+            faults.append(
+                f"Plugin {cls.name} speaks api version {cls.api_version}; this core speaks {API_VERSION}."
+            )
+        for sort, name in _contributions(cls):
+            other = owners.setdefault((sort, name), cls.name)
+            if other != cls.name:
+                faults.append(
+                    f"{sort.capitalize()} {name} is declared by both {other} and {cls.name}; rename one."
+                )
+        tables = cls.metadata.tables if cls.metadata is not None else ()
+        faults += [
+            f"Table {t} of plugin {cls.name} must be called {cls.name}_..."
+            for t in tables
+            if not t.startswith(cls.name + "_") and t != cls.name
+        ]
+    if faults:
+        raise PluginError("\n".join(faults))
+
+
+def _contributions(cls: type[Plugin]) -> Iterable[tuple[str, str]]:
+    yield from (("table", t) for t in (cls.metadata.tables if cls.metadata is not None else ()))
+    yield from (("permission", p.name) for p in cls.permissions)
+    yield from (("event", e) for e in cls.events)
+    yield from (("rule kind", k.name) for k in cls.rule_kinds)
+    for audience in ("shop", "merchant", "platform"):
+        for handler in getattr(cls, f"{audience}_routes"):
+            for path in handler.paths:
+                for method in sorted(getattr(handler, "http_methods", ())):
+                    yield "route", f"{method} /api/{audience}/{cls.name}/{path.strip('/')}"
+
+
+def in_order(classes: Mapping[str, type[Plugin]], names: Iterable[str]) -> list[str]:
+    """`names` sorted so that each comes after what it requires. Raises `PluginError` for one that is missing or a ring."""
+    wanted = set(names)
+    done: list[str] = []
+    path: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in done:
+            return
+        if name in path:
+            raise PluginError(f"Plugins require each other in a ring: {' -> '.join([*path, name])}.")
+        if name not in classes:
+            raise PluginError(
+                f"Plugin {name} is not installed; installed are: {', '.join(sorted(classes)) or 'none'}."
+            )
+        path.append(name)
+        for needed in classes[name].requires:
+            if needed not in wanted:
+                raise PluginError(f"Plugin {name} requires {needed}; enable {needed} first.")
+            visit(needed)
+        path.pop()
+        done.append(name)
+
+    for name in sorted(wanted):
+        visit(name)
+    return done
+
+
+def parse_config(cls: type[Plugin], data: object) -> msgspec.Struct:
+    """Validate a plugin's config. Raises `PluginError` naming the field and what is wrong."""
+    try:
+        return msgspec.convert(data, cls.Config, strict=True)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise PluginError(f"Config of {cls.name}: {error}") from None
+
+
+def build(
+    classes: Mapping[str, type[Plugin]],
+    specs: ModuleType,
+    *,
+    generation: int,
+    enabled: Mapping[str, object],
+    winding_down: Mapping[str, object],
+    always: Sequence[Plugin] = (),
+) -> Snapshot:
+    """The snapshot for these plugins and their raw configs. `always` are core's own subscribers. Raises `PluginError`."""
+    order = in_order(classes, enabled)
+    active = [classes[n](parse_config(classes[n], enabled[n])) for n in order]
+    resting = [
+        classes[n](parse_config(classes[n], c))
+        for n, c in winding_down.items()
+        if n in classes and n not in enabled
+    ]
+    providers = [p.name for p in active if p.commission_provider() is not None]
+    if len(providers) > 1:
+        raise PluginError(
+            f"Only one plugin may reckon the market's commission; enabled are {' and '.join(providers)}."
+        )
+    return Snapshot(generation, [*active, *always], [*active, *resting, *always], specs)

@@ -1,0 +1,1 @@
+"""The pure price engine: one function from a basket and rules to a quote."""

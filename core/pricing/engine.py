@@ -1,0 +1,174 @@
+"""The price of a basket: `quote(basket, rules, options, matrix) -> Quote`. Pure and exact.
+
+Phases run in order. In each one:
+
+1. every rule proposes on the amounts that the earlier phases left (`proposals`);
+2. the set of rules that leaves the lowest subtotal is taken (`choose`);
+3. their discounts are spread over lines by largest remainder (`state`).
+
+The shipping phase evaluates fee terms instead (`shipping`). The result depends neither on the order of
+rules nor on the order of lines, and a rule that misbehaves is refused, never an exception.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from core.pricing.assemble import assemble
+from core.pricing.choose import BY_PRIORITY, choose
+from core.pricing.proposals import Stage, examine
+from core.pricing.shipping import ship
+from core.pricing.state import Bucket, Candidate, State
+from core.types.pricing import (
+    Basket,
+    Explanation,
+    Matrix,
+    Phase,
+    PriceRule,
+    Problem,
+    Quote,
+    Relation,
+    RuleKind,
+    ShippingOption,
+)
+
+
+def quote(
+    basket: Basket,
+    rules: Sequence[PriceRule],
+    options: Sequence[ShippingOption],
+    matrix: Matrix,
+    problems: Sequence[Problem] = (),
+    *,
+    arranged: bool = True,
+) -> Quote:
+    """Price `basket`. `problems` are handed through; `arranged` allows core's own free shipping where
+    nobody offers any. Raises ValueError for a basket with a key twice, a quantity below 1 or a negative
+    price."""
+    state = State(basket, problems)
+    by_phase = _sorted_out(rules, matrix, state)
+    limits = _limits(matrix)
+    for phase in Phase:
+        if phase is Phase.SHIPPING:
+            ship(state, options, arranged=arranged)
+        if phase in by_phase:
+            _run(phase, by_phase[phase], matrix, limits, state)
+    state.explain.sort(key=_position)
+    return assemble(state, basket)
+
+
+def _sorted_out(
+    rules: Sequence[PriceRule], matrix: Matrix, state: State
+) -> dict[Phase, list[tuple[PriceRule, RuleKind]]]:
+    """Rules by phase; what is no rule, has an unknown kind or an identity twice is refused."""
+    by_phase: dict[Phase, list[tuple[PriceRule, RuleKind]]] = {}
+    sound = [rule for rule in rules if _is_rule(rule)]
+    for other in rules if len(sound) < len(rules) else ():
+        if not _is_rule(other):
+            name = type(other).__name__
+            reason = "This is not a price rule."
+            state.explain.append(Explanation("", name, "", "", "refused", reason, 0, "not_a_rule"))
+    seen = Counter([(rule.plugin, rule.id) for rule in sound])
+    for rule in sound:
+        kind = matrix.kinds.get(rule.kind)
+        if kind is None:
+            state.told(rule, "", "refused", f"There is no kind of rule {rule.kind!r}.", code="unknown_kind")
+        elif seen[rule.plugin, rule.id] > 1:
+            reason = "Several rules call themselves by this id."
+            state.told(rule, _name(kind.phase), "refused", reason, code="duplicate_rule")
+        else:
+            by_phase.setdefault(kind.phase, []).append((rule, kind))
+    return by_phase
+
+
+def _is_rule(rule: object) -> bool:
+    """Whether a rule's own fields are what they should be; plugins build them without validation."""
+    return (
+        isinstance(rule, PriceRule)
+        and all(isinstance(text, str) for text in (rule.plugin, rule.id, rule.kind, rule.label))
+        and isinstance(rule.merchant_id, UUID | None)
+        and isinstance(rule.activity_id, UUID | None)
+    )
+
+
+def _limits(matrix: Matrix) -> dict[tuple[str, str], int]:
+    """The most rules of a (`shop` or `trade`, group): the smallest limit that a kind of the group sets."""
+    limits: dict[tuple[str, str], int] = {}
+    for kind in matrix.kinds.values():
+        for where, most in (("shop", kind.per_shop), ("trade", kind.per_trade)):
+            if most is not None:
+                mark = (where, kind.group or kind.name)
+                limits[mark] = min(most, limits.get(mark, most))
+    return limits
+
+
+def _run(
+    phase: Phase,
+    rules: Iterable[tuple[PriceRule, RuleKind]],
+    matrix: Matrix,
+    limits: dict[tuple[str, str], int],
+    state: State,
+) -> None:
+    """One phase: ask, choose, apply, explain."""
+    name = _name(phase)
+    stages: dict[tuple[UUID | None, frozenset[UUID]], Stage] = {}
+    candidates: list[Candidate] = []
+    for rule, kind in rules:
+        hidden = _closed_to(rule, matrix, state)
+        mark = (rule.merchant_id, hidden)
+        if mark not in stages:
+            stages[mark] = Stage(state.view(*mark))
+        found = examine(rule, kind, state, stages[mark])
+        if isinstance(found, Candidate):
+            found.buckets = _buckets(found, limits)
+            candidates.append(found)
+        elif hidden and not stages[mark].view.lines:
+            reason = "It cannot be combined with an offer that applies already."
+            state.told(rule, name, "refused", reason, code="blocked")
+        else:
+            state.told(rule, name, "refused", found.detail, code=found.code)
+    choice = choose(candidates, matrix, state.left, state.counts)
+    for candidate in choice.taken:
+        note = BY_PRIORITY if id(candidate) in choice.by_priority else ""
+        amount = state.apply(candidate)
+        if amount or candidate.gifts:
+            state.told(candidate.rule, name, "applied", note, amount)
+        else:
+            reason = "Other offers leave nothing to discount."
+            state.told(candidate.rule, name, "beaten", reason, candidate.amount, "nothing_left")
+    for loss in choice.lost:
+        amount = loss.candidate.amount if loss.outcome == "beaten" else 0
+        state.told(loss.candidate.rule, name, loss.outcome, loss.reason, amount, loss.code)
+
+
+def _closed_to(rule: PriceRule, matrix: Matrix, state: State) -> frozenset[UUID]:
+    """Shops where a rule of an earlier phase stands that this one does not go with. There is no looking
+    ahead, so across phases `best` means what `block` means: the earlier one stays."""
+    shops: set[UUID] = set()
+    for kind, stand in state.stands.items():
+        if kind != rule.kind and matrix.relation(kind, rule.kind) is not Relation.STACK:
+            shops |= stand
+    return frozenset(shops if rule.merchant_id is None else shops & {rule.merchant_id})
+
+
+def _buckets(candidate: Candidate, limits: dict[tuple[str, str], int]) -> list[tuple[Bucket, int]]:
+    """The limits that a candidate counts against."""
+    group = candidate.kind.group or candidate.kind.name
+    found: list[tuple[Bucket, int]] = []
+    per_shop, per_trade = limits.get(("shop", group)), limits.get(("trade", group))
+    if per_shop is not None:
+        found += [((group, shop), per_shop) for shop in candidate.shops]
+    if per_trade is not None:
+        found.append(((group, None), per_trade))
+    return found
+
+
+def _name(phase: Phase) -> str:
+    return phase.name.lower()
+
+
+_PHASES = {_name(phase): int(phase) for phase in Phase}
+
+
+def _position(entry: Explanation) -> tuple[int, str, str, str, str]:
+    return (_PHASES.get(entry.phase, 0), entry.outcome, entry.plugin, entry.rule, entry.kind)

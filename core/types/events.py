@@ -1,0 +1,50 @@
+"""Payloads of core's events. Stored as JSON with the event, so fields are only ever added."""
+
+from uuid import UUID
+
+import msgspec
+
+
+class OrderEvent(msgspec.Struct, frozen=True):
+    """Something happened to one order."""
+
+    merchant_id: UUID
+    order_id: UUID
+    trade_id: UUID
+    account_id: UUID
+
+
+class TradeEvent(msgspec.Struct, frozen=True):
+    """Something happened to one trade."""
+
+    trade_id: UUID
+    account_id: UUID
+
+
+class ParcelEvent(msgspec.Struct, frozen=True):
+    """Something happened to one parcel."""
+
+    merchant_id: UUID
+    order_id: UUID
+    parcel_id: UUID
+    account_id: UUID
+
+
+class ProductsEvent(msgspec.Struct, frozen=True):
+    """Products of one merchant were created or changed."""
+
+    merchant_id: UUID
+    product_ids: tuple[UUID, ...]
+
+
+class MerchantEvent(msgspec.Struct, frozen=True):
+    """A merchant's status or public facts changed."""
+
+    merchant_id: UUID
+    status: str
+
+
+class AccountEvent(msgspec.Struct, frozen=True):
+    """An account was registered."""
+
+    account_id: UUID

@@ -1,0 +1,79 @@
+"""An order as guards see it: what was bought, as it is written at placement."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from core.types.pricing import Quote, QuoteMerchant
+
+
+class PlacedOrder(msgspec.Struct, frozen=True):
+    """One merchant's part of a trade. `commission` is the market's fee in fen, frozen at placement."""
+
+    id: UUID
+    merchant_id: UUID
+    number: str
+    priced: QuoteMerchant
+    commission: int
+    commission_rule: str
+
+
+class Placement(msgspec.Struct, frozen=True):
+    """A trade being placed: everything a guard needs to claim what the orders use."""
+
+    trade_id: UUID
+    account_id: UUID
+    orders: tuple[PlacedOrder, ...]
+    quote: Quote
+    now: datetime
+
+    def rules_of(self, plugin: str) -> dict[str, int]:
+        """Rule id -> total discount in fen, for the plugin's rules that were applied."""
+        return {e.rule: e.amount for e in self.quote.explain if e.plugin == plugin and e.outcome == "applied"}
+
+
+class ClosingOrder(msgspec.Struct, frozen=True):
+    """One order of a trade that is given up."""
+
+    id: UUID
+    merchant_id: UUID
+
+
+class Closing(msgspec.Struct, frozen=True):
+    """Orders that are being closed; `whole_trade` when none of the trade's orders stays."""
+
+    trade_id: UUID
+    account_id: UUID
+    orders: tuple[ClosingOrder, ...]
+    whole_trade: bool
+    reason: str
+
+
+class ParcelDraft(msgspec.Struct, frozen=True):
+    """A parcel about to leave: `lines` are (line id, quantity)."""
+
+    id: UUID
+    merchant_id: UUID
+    order_id: UUID
+    account_id: UUID
+    kind: str
+    carrier: str
+    waybill_no: str
+    lines: tuple[tuple[UUID, int], ...]
+
+
+class CommissionBase(msgspec.Struct, frozen=True):
+    """What the market's commission is reckoned on. `goods_amount` is after discounts the merchant bears and before
+    those the market bears; freight is not in it."""
+
+    merchant_id: UUID
+    goods_amount: int
+    shipping_amount: int
+
+
+class CommissionTerms(msgspec.Struct, frozen=True):
+    """The market's commission on one order, in fen, and the rule it came from."""
+
+    amount: int
+    rule: str

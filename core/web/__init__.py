@@ -1,0 +1,1 @@
+"""The HTTP edge: app factory, unit of work, sign-in, problem details, limits."""

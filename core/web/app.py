@@ -1,0 +1,152 @@
+"""Builds the HTTP application of one generation: core's routes and those of the active plugins, and nothing else."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from litestar import Litestar, Router
+from litestar.config.compression import CompressionConfig
+from litestar.di import Provide
+from litestar.middleware import DefineMiddleware
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.static_files import create_static_files_router
+from litestar.types import HTTPScope
+from redis.asyncio import Redis
+
+import core.demo
+from core.cart import routes as cart
+from core.catalog import routes as catalog
+from core.checkout import routes as checkout
+from core.db.tx import Tx, TxFactory
+from core.deployment import routes as deployment
+from core.deployment.runtime import Runtime
+from core.fulfilment import routes as fulfilment
+from core.identity import routes as identity
+from core.inventory import routes as inventory
+from core.ledger import routes as ledger
+from core.merchants import routes as merchants
+from core.orders import routes as orders
+from core.payment import routes as payment
+from core.payment import sandbox_routes
+from core.plugin import Snapshot
+from core.types.scope import Principal, Scope
+from core.web import around, problems
+from core.web.edge import Edge
+
+_DOMAINS = (
+    identity,
+    merchants,
+    catalog,
+    inventory,
+    cart,
+    checkout,
+    orders,
+    payment,
+    fulfilment,
+    ledger,
+    deployment,
+)
+_AUDIENCES = ("shop", "merchant", "platform")
+_MAX_BODY = 24 * 1024 * 1024
+_STATIC = Path(__file__).parent / "static"
+_DEMO_STATIC = Path(next(iter(core.demo.__path__))) / "static"
+
+
+def build_app(runtime: Runtime, http: httpx.AsyncClient, snapshot: Snapshot | None = None) -> Litestar:
+    """The application for `snapshot` (the runtime's present one by default). Engine, Redis and `http` belong to the host."""
+    snapshot = snapshot or runtime.snapshot
+    public = [h for domain in _DOMAINS for h in getattr(domain, "public_routes", ())]
+    if runtime.env.settings.sandbox:
+        public += sandbox_routes.public_routes
+    return Litestar(
+        route_handlers=[
+            Router("/api", route_handlers=public, opt={"api": True}),
+            *(_audience(name, snapshot) for name in _AUDIENCES),
+            *around.routes,
+            create_static_files_router(
+                "/static/vendor", [_STATIC / "vendor"], name="vendor", include_in_schema=False
+            ),
+            create_static_files_router("/static/demo", [_DEMO_STATIC], name="demo", include_in_schema=False),
+        ],
+        middleware=[DefineMiddleware(Edge, runtime=runtime, snapshot=snapshot)],
+        exception_handlers={Exception: problems.handle},
+        dependencies=_dependencies(runtime, http, snapshot),
+        openapi_config=_openapi(snapshot),
+        compression_config=CompressionConfig(backend="gzip", minimum_size=2048, exclude=["/static"]),
+        request_max_body_size=_MAX_BODY,
+        logging_config=None,
+        debug=False,
+    )
+
+
+def _audience(name: str, snapshot: Snapshot) -> Router:
+    handlers: list[Any] = [h for domain in _DOMAINS for h in getattr(domain, f"{name}_routes", ())]
+    for plugin in snapshot.active.values():
+        own: Sequence[Any] = getattr(plugin, f"{name}_routes")
+        if own:
+            handlers.append(Router(f"/{plugin.name}", route_handlers=own, tags=[plugin.name]))
+    return Router(f"/api/{name}", route_handlers=handlers, opt={"audience": name}, security=[{"token": []}])
+
+
+def _dependencies(runtime: Runtime, http: httpx.AsyncClient, snapshot: Snapshot) -> dict[str, Provide]:
+    def tx(scope: HTTPScope) -> Tx:
+        return scope["state"]["tx"]  # type: ignore[no-any-return]
+
+    def me(scope: HTTPScope) -> Principal:
+        return scope["state"]["me"]  # type: ignore[no-any-return]
+
+    def viewer(scope: HTTPScope) -> Principal | None:
+        return scope["state"]["me"]  # type: ignore[no-any-return]
+
+    def new_tx() -> TxFactory:
+        def begin(scope: Scope) -> Tx:
+            return runtime.tx(scope, snapshot)
+
+        return begin
+
+    def redis() -> Redis:
+        return runtime.redis
+
+    def client() -> httpx.AsyncClient:
+        return http
+
+    def host() -> Runtime:
+        return runtime
+
+    named = {
+        "tx": tx,
+        "me": me,
+        "viewer": viewer,
+        "new_tx": new_tx,
+        "redis": redis,
+        "http": client,
+        "runtime": host,
+    }
+    return {name: Provide(function, sync_to_thread=False) for name, function in named.items()}
+
+
+def _openapi(snapshot: Snapshot) -> OpenAPIConfig:
+    listed: Iterable[str] = (
+        f"{p.title} ({p.name} {p.version})" for p in snapshot.active.values() if p.name != "core"
+    )
+    return OpenAPIConfig(
+        title="jishi",
+        version="0.1.0",
+        description="Plugins switched on: " + (", ".join(listed) or "none") + ".",
+        path="/api",
+        render_plugins=[
+            JsonRenderPlugin(path="/openapi.json"),
+            SwaggerRenderPlugin(
+                path="/docs",
+                js_url="/static/vendor/swagger-ui-bundle.js",
+                css_url="/static/vendor/swagger-ui.css",
+                standalone_preset_js_url="/static/vendor/swagger-ui-standalone-preset.js",
+                favicon="<link rel='icon' href='data:,'>",
+            ),
+        ],
+        components=Components(security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}),
+        use_handler_docstrings=True,
+    )

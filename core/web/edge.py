@@ -1,0 +1,233 @@
+"""The edge of every API request: who is it, may they, and one transaction around the whole.
+
+The transaction is committed when the first byte of a successful answer is about to leave, and rolled back when the
+answer is an error; so no answer is ever sent for something that was not kept.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from core.db.tx import Tx
+from core.identity import audit, permissions, tokens
+from core.kit.errors import BadRequest, Forbidden, Unauthorized
+from core.kit.ids import new_id, ref
+from core.types import scope as scopes
+from core.types.scope import Principal
+from core.web import idempotency, limits, metrics
+from core.web.idempotency import Stored
+from core.web.problems import CONTENT_TYPE, Problem, problem_of
+
+if TYPE_CHECKING:
+    from core.deployment.runtime import Runtime
+    from core.plugin import Snapshot
+
+_WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class Edge:
+    """ASGI middleware around every route of one app (one generation of plugins)."""
+
+    def __init__(self, app: ASGIApp, runtime: "Runtime", snapshot: "Snapshot") -> None:
+        self.app, self.runtime, self.snapshot = app, runtime, snapshot
+        self._permissions = [p for plugin in snapshot.active.values() for p in plugin.permissions]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        opt = scope["route_handler"].opt if scope["type"] == "http" and "route_handler" in scope else {}
+        if not (opt.get("audience") or opt.get("api")):
+            await self.app(scope, receive, send)
+            return
+        work = Work(self, scope, receive, send)
+        try:
+            await work.run()
+        finally:
+            await work.tx.close()
+
+    def admit(self, opt: Mapping[str, Any], me: Principal | None) -> Principal | None:
+        """Who the request acts for. Raises `Unauthorized` or `Forbidden`."""
+        audience = opt.get("audience")
+        if me is not None and audience is not None and me.audience != audience:
+            if not opt.get("public"):
+                raise Forbidden(
+                    f"This token is for {me.audience}; sign in with audience {audience}.",
+                    code="wrong_audience",
+                )
+            me = None
+        if me is None:
+            if not opt.get("public"):
+                raise Unauthorized("Send a token: Authorization: Bearer <access_token>.")
+            return None
+        needed = opt.get("permission")
+        if needed and not permissions.allowed(me, needed, self._permissions):
+            raise Forbidden(f"Your roles lack the permission {needed}.", code="permission_missing")
+        return me
+
+
+class Work:
+    """One request in the works."""
+
+    def __init__(self, edge: Edge, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        self.edge, self.scope, self._receive, self._send = edge, scope, receive, send
+        self.opt: Mapping[str, Any] = scope["route_handler"].opt
+        self.headers = {
+            k: v for k, v in scope["headers"] if k in (b"authorization", b"idempotency-key", b"x-request-id")
+        }
+        self.request_id = self.headers.get(b"x-request-id", b"").decode("latin-1")[:64] or ref(new_id())
+        self.tx = Tx(
+            edge.runtime.engine, edge.snapshot, scopes.ANONYMOUS, edge.runtime.env, edge.runtime.clock
+        )
+        self.me: Principal | None = None
+        self.claim: idempotency.Claim | None = None
+        self.began = time.perf_counter()
+        self._start: Message | None = None
+        self._sent = False
+
+    async def run(self) -> None:
+        """Admit, look the key up, call the route, answer."""
+        try:
+            await self._admit()
+            stored = await self._key()
+        except Exception as error:  # noqa: BLE001 -- the edge answers for everything
+            await self._answer(problem_of(error, self.request_id))
+            return
+        if stored is not None:
+            await self.tx.close()
+            await self._answer(
+                Problem(
+                    stored.status,
+                    stored.body,
+                    {"Content-Type": stored.content_type, "Idempotency-Replayed": "true"},
+                )
+            )
+            return
+        state = self.scope.setdefault("state", {})
+        state.update(tx=self.tx, me=self.me, request_id=self.request_id)
+        await self.edge.app(self.scope, self._receive, self._outgoing)
+
+    async def _admit(self) -> None:
+        runtime, raw = self.edge.runtime, self.headers.get(b"authorization", b"")
+        me = None
+        if raw:
+            kind, _, token = raw.decode("latin-1").partition(" ")
+            good = kind.lower() == "bearer"
+            me = tokens.read(runtime.env.vault, token.strip(), self.tx.now) if good else None
+            # A public page stays public to somebody whose token has run out, or nobody could sign in again with it.
+            if me is None and not self.opt.get("public"):
+                raise Unauthorized(
+                    "This token is not valid or has expired; refresh it or sign in again.",
+                    code="token_invalid",
+                )
+        self.me = self.edge.admit(self.opt, me)
+        system = self.opt.get("scope") == "system"
+        self.tx.scope = scopes.system_for(self.me) if system else scopes.of(self.me)
+        await self._limit()
+
+    async def _limit(self) -> None:
+        bound = self.opt.get("limit")
+        if bound is None or not self.edge.runtime.env.settings.rate_limits:
+            return
+        calls, seconds, by = bound
+        client = self.scope.get("client")
+        who = str(self.me.account_id) if by == "account" and self.me else (client[0] if client else "?")
+        name = self.scope["route_handler"].handler_name
+        await limits.count(self.edge.runtime.redis, f"{name}:{who}", calls, seconds)
+
+    async def _key(self) -> Stored | None:
+        # Sign-in answers hold tokens: they are never kept.
+        if self.scope["method"] != "POST" or self.me is None or not self.opt.get("audience"):
+            return None
+        key = self.headers.get(b"idempotency-key")
+        if key is None:
+            if self.opt.get("keyed"):
+                raise BadRequest(
+                    "This route needs the header Idempotency-Key: any string new for each purchase attempt.",
+                    code="idempotency_key_required",
+                )
+            return None
+        body = await self._read_body()
+        self.claim = idempotency.claim(
+            self.me.account_id, f"POST {self.scope['path']}", key.decode("latin-1"), body
+        )
+        if not self.opt.get("outside"):
+            return await idempotency.begin(self.tx, self.claim, lock=True)
+        async with self.edge.runtime.tx(scopes.system_for(self.me), self.edge.snapshot) as look:
+            return await idempotency.begin(look, self.claim, lock=False)
+
+    async def _read_body(self) -> bytes:
+        messages: list[Message] = []
+        while True:
+            message = await self._receive()
+            messages.append(message)
+            if message["type"] != "http.request" or not message.get("more_body"):
+                break
+        receive, pending = self._receive, iter(messages)
+
+        async def replay() -> Any:
+            return next(pending, None) or await receive()
+
+        self._receive = replay
+        return b"".join(m.get("body", b"") for m in messages if m["type"] == "http.request")  # type: ignore[misc]
+
+    async def _outgoing(self, message: Message) -> None:
+        """Litestar's answer passes here: commit before its first byte, or send the reason why not."""
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        if self._sent or self._start is None or message["type"] != "http.response.body":
+            await self._send(message)
+            return
+        start, self._sent = self._start, True
+        status = start["status"]
+        try:
+            if status < 400:
+                await self._keep(start, message)
+            else:
+                await self.tx.close()
+        except Exception as error:  # noqa: BLE001 -- a failed commit must reach the client as a problem
+            await self.tx.close()
+            await self._answer(problem_of(error, self.request_id))
+            return
+        start["headers"] = [*start["headers"], (b"x-request-id", self.request_id.encode("latin-1"))]
+        self._observe(status)
+        await self._send(start)
+        await self._send(message)
+
+    async def _keep(self, start: Message, message: Message) -> None:
+        method = self.scope["method"]
+        if (
+            self.me is not None
+            and method in _WRITES
+            and self.me.audience != "shop"
+            and self.opt.get("audience")
+        ):
+            await audit.record(
+                self.tx,
+                self.me,
+                f"{method} {self.scope['route_handler'].handler_name}",
+                self.scope["path"],
+                {},
+                self.request_id,
+            )
+        if self.claim is not None and not message.get("more_body"):
+            kind = next((v for k, v in start["headers"] if k.lower() == b"content-type"), b"application/json")  # type: ignore[typeddict-item]
+            answer = Stored(start["status"], message["body"], kind.decode("latin-1"))  # type: ignore[typeddict-item]
+            await idempotency.commit(self.tx, self.claim, answer)
+            return
+        await self.tx.commit()
+
+    async def _answer(self, problem: Problem) -> None:
+        headers = {"Content-Type": CONTENT_TYPE, "X-Request-ID": self.request_id, **problem.headers}
+        headers["Content-Length"] = str(len(problem.body))
+        self._observe(problem.status)
+        raw = [(k.lower().encode(), v.encode("latin-1")) for k, v in headers.items()]
+        await self._send({"type": "http.response.start", "status": problem.status, "headers": raw})
+        await self._send({"type": "http.response.body", "body": problem.body, "more_body": False})
+
+    def _observe(self, status: int) -> None:
+        seconds = time.perf_counter() - self.began
+        metrics.observe(
+            self.scope["route_handler"], self.scope["method"], status, seconds, self.tx.statements
+        )

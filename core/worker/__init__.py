@@ -1,0 +1,1 @@
+"""The worker: relays events and timers to dramatiq and runs them."""

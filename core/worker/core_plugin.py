@@ -1,0 +1,39 @@
+"""Core as a subscriber of its own events: what the flow leaves to be done after the commit, and core's timers."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from core.checkout.timers import TIMERS as CHECKOUT
+from core.db.tx import Tx
+from core.fulfilment.timers import TIMERS as FULFILMENT
+from core.hooks import hookimpl
+from core.payment.timers import TIMERS as PAYMENT
+from core.plugin import Plugin, TimerHandler
+from core.types.events import OrderEvent
+
+# Rows are locked in key order: two orders with the same products would otherwise wait for each other for ever.
+_COUNT_SALES = """
+with sold as (
+  select product_id, sum(quantity)::int as quantity from order_line
+  where merchant_id = $1 and order_id = $2 and kind = 'sale' group by product_id
+), locked as materialized (
+  select l.product_id, s.quantity from listing l join sold s on l.merchant_id = $1 and l.product_id = s.product_id
+  order by l.product_id for no key update of l
+)
+update listing l set sales = l.sales + k.quantity from locked k
+where l.merchant_id = $1 and l.product_id = k.product_id
+"""
+
+
+class CorePlugin(Plugin):
+    """Always on; the operator does not see it among the plugins."""
+
+    name = "core"
+    title = "Core"
+    summary = "What core does after its own events."
+    timers: ClassVar[Mapping[str, TimerHandler]] = {**CHECKOUT, **PAYMENT, **FULFILMENT}
+
+    @hookimpl
+    async def order_paid(self, tx: Tx, event: OrderEvent) -> None:
+        """Add to the sales shown with the products. Gifts do not count."""
+        await tx.execute(_COUNT_SALES, event.merchant_id, event.order_id)

@@ -1,0 +1,135 @@
+"""The worker process: dramatiq's threads take messages from Redis, the work itself runs on one event loop.
+
+The loop owns the connection pool, the relay and the listener; a thread of dramatiq only waits for its delivery to end.
+"""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import dramatiq
+import redis
+import structlog
+from dramatiq import worker as dramatiq_worker
+from dramatiq.brokers.redis import RedisBroker
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from core.deployment.runtime import AWAY, Runtime
+from core.kit.settings import Settings
+from core.worker import housekeeping
+from core.worker.claim import Claimed
+from core.worker.deliver import deliver
+from core.worker.relay import Relay
+
+QUEUE = "deliveries"
+NAMESPACE = "jishi"
+# Seconds that running effects get to end when the process is asked to stop; what is cut off is sent again.
+GRACE = 10.0
+_POLL_MS = 200
+_RECONNECT = 0.5
+
+_log = structlog.get_logger("jishi.worker")
+
+
+def run_worker(make_runtime: Callable[[], Runtime], settings: Settings) -> None:
+    """Deliver events and timers until SIGTERM or SIGINT, then return; call it in the main thread.
+
+    Waits for a database that is not there yet. Raises `PluginError` when the plugins do not fit together.
+    """
+    asyncio.run(_Worker(settings).run(make_runtime))
+
+
+class _Worker:
+    def __init__(self, settings: Settings) -> None:
+        # What dramatiq waits after Redis went away: its seconds would outlast the time we have to stop.
+        dramatiq_worker.CONSUMER_RESTART_DELAY_SECS = _RECONNECT
+        dramatiq_worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS = _RECONNECT  # type: ignore[assignment]
+        client = redis.Redis.from_url(
+            settings.redis_url, socket_timeout=5, socket_connect_timeout=2, retry=Retry(NoBackoff(), 1)
+        )
+        # No middleware: retries, time limit and age are the outbox's business.
+        self._broker = RedisBroker(client=client, middleware=[], namespace=NAMESPACE)  # type: ignore[no-untyped-call]
+        declare = dramatiq.actor(actor_name="run_delivery", queue_name=QUEUE, broker=self._broker)
+        self._actor = declare(self._run_delivery)
+        self._threads = settings.worker_threads
+        self._stop = asyncio.Event()
+
+    async def run(self, make_runtime: Callable[[], Runtime]) -> None:
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stop.set)
+        self._runtime = runtime = make_runtime()
+        try:
+            if await self._opened():
+                await self._serve()
+        finally:
+            await runtime.close()
+
+    async def _opened(self) -> bool:
+        """Whether the runtime is open; False when asked to stop before."""
+        while not self._stop.is_set():
+            try:
+                await self._runtime.open()
+            except AWAY as error:
+                _log.warning("waiting for the database", reason=str(error) or type(error).__name__)
+                await asyncio.sleep(_RECONNECT)
+            else:
+                return True
+        return False
+
+    async def _serve(self) -> None:
+        runtime = self._runtime
+        worker = dramatiq.Worker(self._broker, worker_threads=self._threads, worker_timeout=_POLL_MS)
+        worker.start()
+        tasks = [
+            asyncio.create_task(c)
+            for c in (
+                runtime.listen(),
+                Relay(runtime, self._send, self._waiting).run(),
+                housekeeping.run(runtime),
+            )
+        ]
+        _log.info(
+            "worker ready", generation=runtime.snapshot.generation, plugins=list(runtime.snapshot.active)
+        )
+        await self._stop.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._stopped(worker)
+        _log.info("worker stopped")
+
+    async def _stopped(self, worker: dramatiq.Worker) -> None:
+        """Wait until the threads have ended. In a daemon thread: one that hangs must not keep the process alive."""
+        ended = asyncio.Event()
+
+        def stop() -> None:
+            try:
+                worker.stop(timeout=int(GRACE * 1000))
+            except redis.RedisError:
+                _log.warning("messages could not be given back; they are sent again")
+            finally:
+                self._loop.call_soon_threadsafe(ended.set)
+
+        threading.Thread(target=stop, name="stop", daemon=True).start()
+        try:
+            await asyncio.wait_for(ended.wait(), GRACE + 1)
+        except TimeoutError:
+            _log.warning("effects cut off; they are delivered again")
+
+    def _run_delivery(self, event_id: str, plugin: str) -> None:
+        """In a thread of dramatiq: wait for the loop to do it."""
+        asyncio.run_coroutine_threadsafe(deliver(self._runtime, UUID(event_id), plugin), self._loop).result()
+
+    async def _send(self, claimed: Sequence[Claimed]) -> None:
+        await asyncio.to_thread(self._enqueue, claimed)
+
+    def _enqueue(self, claimed: Sequence[Claimed]) -> None:
+        for event_id, plugin in claimed:
+            self._broker.enqueue(self._actor.message(str(event_id), plugin))
+
+    async def _waiting(self) -> int:
+        return int(await self._runtime.redis.llen(f"{NAMESPACE}:{QUEUE}"))

@@ -1,0 +1,1 @@
+"""Built-in plugins. Each enters core by the same door as a third party's: `core.api`."""

@@ -1,0 +1,1 @@
+"""The market's commission: one flat rate."""

@@ -1,0 +1,1 @@
+"""Coupons of shops and of the market. Start with `plugin.py`."""

@@ -1,0 +1,14 @@
+"""What the operator can set."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`merchants_may_issue`: shops make coupons of their own. `max_total`: how many one template may hand
+    out."""
+
+    merchants_may_issue: bool = True
+    max_total: Annotated[int, Meta(ge=1, le=100_000_000)] = 10_000_000

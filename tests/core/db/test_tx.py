@@ -1,0 +1,139 @@
+"""One transaction in one scope, and nothing left over for the next."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from core import hookspecs
+from core.deployment.runtime import Runtime
+from core.kit.errors import Unauthorized
+from core.kit.ids import new_id
+from core.types.events import AccountEvent
+from core.types.scope import ANONYMOUS, SYSTEM, Scope, buyer
+
+_ADD = "insert into account (id, login, password_hash, nickname, pseudonym, created_at) values ($1, $2, '', 'n', $1, $3)"
+
+
+async def test_what_is_not_committed_is_gone(runtime: Runtime) -> None:
+    key = new_id()
+    with pytest.raises(RuntimeError):
+        async with runtime.tx(SYSTEM) as tx:
+            await tx.execute(_ADD, key, str(key), tx.now)
+            raise RuntimeError
+    async with runtime.tx(SYSTEM) as tx:
+        assert await tx.fetchval("select count(*) from account where id = $1", key) == 0
+
+
+async def test_the_scope_ends_with_its_transaction(runtime: Runtime) -> None:
+    key = new_id()
+    async with runtime.tx(SYSTEM) as tx:
+        await tx.execute(_ADD, key, str(key), tx.now)
+    async with runtime.tx(ANONYMOUS) as tx:
+        assert await tx.fetch("select * from account") == []
+    async with runtime.tx(buyer(key)) as tx:
+        assert len(await tx.fetch("select * from account")) == 1
+    async with runtime.tx(buyer(new_id())) as tx:
+        assert await tx.fetch("select * from account") == []
+
+
+async def test_a_connection_returned_inside_a_transaction_is_not_lent_again(runtime: Runtime) -> None:
+    tx = runtime.tx(SYSTEM)
+    pid = await tx.fetchval("select pg_backend_pid()")
+    tx._pooled.close()
+    seen = set()
+    for _ in range(6):
+        async with runtime.tx(ANONYMOUS) as other:
+            seen.add(await other.fetchval("select pg_backend_pid()"))
+            assert await other.fetchval("select nullif(current_setting('jishi.scope', true), '')") is None
+    assert pid not in seen
+
+
+async def test_control_a_raw_begin_would_leak_its_scope_without_the_check(runtime: Runtime) -> None:
+    from sqlalchemy import event
+
+    from core.db.engine import _discard_if_open
+
+    event.remove(runtime.engine.sync_engine.pool, "checkin", _discard_if_open)
+    tx = runtime.tx(SYSTEM)
+    await tx.fetchval("select 1")
+    tx._pooled.close()
+    async with runtime.tx(ANONYMOUS) as other:
+        assert await other.fetchval("select current_setting('jishi.scope', true)") == "system"
+        await other.execute("rollback")
+
+
+async def test_a_revoked_session_cannot_open_a_transaction(runtime: Runtime) -> None:
+    tx = runtime.tx(Scope("buyer", account_id=new_id(), session_id=new_id()))
+    with pytest.raises(Unauthorized) as refused:
+        await tx.fetchval("select 1")
+    assert refused.value.code == "token_revoked"
+    await tx.close()
+
+
+async def test_a_session_and_raw_statements_share_the_transaction(runtime: Runtime) -> None:
+    import sqlalchemy as sa
+
+    from core.identity.models import account
+
+    key = new_id()
+    async with runtime.tx(SYSTEM) as tx:
+        await tx.execute(_ADD, key, str(key), tx.now)
+        session = await tx.session()
+        assert (
+            await session.execute(sa.select(account.c.nickname).where(account.c.id == key))
+        ).scalar_one() == "n"
+        await session.execute(sa.update(account).where(account.c.id == key).values(nickname="m"))
+        assert await tx.fetchval("select nickname from account where id = $1", key) == "m"
+
+
+async def test_a_savepoint_undoes_its_part_only(runtime: Runtime) -> None:
+    kept, lost = new_id(), new_id()
+    async with runtime.tx(SYSTEM) as tx:
+        await tx.execute(_ADD, kept, str(kept), tx.now)
+        with pytest.raises(asyncpg.UniqueViolationError):
+            async with tx.savepoint("part"):
+                await tx.execute(_ADD, lost, str(lost), tx.now)
+                await tx.execute(_ADD, lost, str(lost), tx.now)
+    async with runtime.tx(SYSTEM) as tx:
+        assert {
+            r["id"] for r in await tx.fetch("select id from account where id in ($1, $2)", kept, lost)
+        } == {kept}
+
+
+async def test_events_are_rows_only_if_the_transaction_is_kept(runtime: Runtime) -> None:
+    event = AccountEvent(new_id())
+    async with runtime.tx(SYSTEM) as tx:
+        tx.schedule("core", "close_unpaid", event, tx.now)
+        await tx.fetchval("select 1")
+    with pytest.raises(RuntimeError):
+        async with runtime.tx(SYSTEM) as tx:
+            tx.schedule("core", "close_unpaid", event, tx.now)
+            await tx.fetchval("select 1")
+            raise RuntimeError
+    async with runtime.tx(SYSTEM) as tx:
+        assert await tx.fetchval("select count(*) from outbox where event = 'timer:close_unpaid'") == 1
+        assert await tx.fetchval("select count(*) from delivery where plugin = 'core'") == 1
+
+
+async def test_a_cancelled_transaction_is_rolled_back_and_its_connection_usable(runtime: Runtime) -> None:
+    key = new_id()
+
+    async def work() -> None:
+        async with runtime.tx(SYSTEM) as tx:
+            await tx.execute(_ADD, key, str(key), tx.now)
+            await tx.execute("select pg_sleep(30)")
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0.2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with runtime.tx(SYSTEM) as tx:
+        assert await tx.fetchval("select count(*) from account where id = $1", key) == 0
+
+
+def test_specs_that_nobody_implements_cost_nothing(runtime: Runtime) -> None:
+    tx = runtime.tx(SYSTEM)
+    tx.emit(hookspecs.merchant_changed, AccountEvent(new_id()))  # type: ignore[type-var]
+    assert tx._events == []

@@ -1,0 +1,124 @@
+"""The routes of coupons: who may issue what, what is refused, and whose coupons are seen."""
+
+from typing import Any
+
+import httpx
+import pytest
+from support.coupons import claim, issue
+from support.placed_orders import bearer
+
+from core.kit.ids import MARKET_ID, new_id, ref
+from core.types.scope import Audience
+
+SHOP, MERCHANT, PLATFORM = (f"/api/{a}/coupons" for a in ("shop", "merchant", "platform"))
+GOOD: dict[str, Any] = {"name": "满 100 减 5", "kind": "amount", "amount": 500, "threshold": 10_000, "total": 10,
+                        "per_account": 1, "claim": "open", "valid": {"days": 7}}  # fmt: skip
+
+
+async def operator(runtime: Any) -> dict[str, str]:
+    return await bearer(runtime, Audience.PLATFORM, merchant_id=MARKET_ID, roles=("admin",))
+
+
+async def test_a_coupon_goes_from_issue_to_claim(runtime: Any, client: httpx.AsyncClient) -> None:
+    staff, account_id = await operator(runtime), new_id()
+    buyer = await bearer(runtime, Audience.SHOP, account_id)
+    answer = await client.post(
+        f"{PLATFORM}/templates", json=GOOD | {"merchant_share_bp": 3000}, headers=staff
+    )
+    assert answer.status_code == 201, answer.text
+    made = answer.json()
+    assert made["statistics"] == {"issued": 10, "claimed": 0, "used": 0, "orders_brought": 0}
+    assert (made["merchant_share_bp"], made["valid"], made["scope"]) == (
+        3000,
+        {"days": 7},
+        {"kind": "all", "ids": []},
+    )
+    offered = (await client.get(f"{SHOP}/templates")).json()["items"]
+    assert [t["id"] for t in offered] == [made["id"]]
+    assert "statistics" not in offered[0]
+    answer = await client.post(f"{SHOP}/templates/{made['id']}/claim", headers=buyer)
+    assert answer.status_code == 201, answer.text
+    coupon = answer.json()
+    assert (coupon["status"], coupon["template"]["id"], coupon["template"]["amount"]) == (
+        "unused",
+        made["id"],
+        500,
+    )
+    mine = (await client.get(SHOP, headers=buyer)).json()["items"]
+    assert mine == [coupon]
+    assert (await client.get(f"{SHOP}/templates", headers=buyer)).json()["items"][0]["mine"] == 1
+    again = await client.post(f"{SHOP}/templates/{made['id']}/claim", headers=buyer)
+    assert (again.status_code, again.json()["code"]) == (409, "claim_limit")
+
+
+async def test_a_shop_sees_and_stops_its_own_templates_only(runtime: Any, client: httpx.AsyncClient) -> None:
+    one, two = new_id(), new_id()
+    template = await issue(runtime, one)
+    for merchant_id, status in ((two, 404), (one, 200)):
+        staff = await bearer(runtime, Audience.MERCHANT, merchant_id=merchant_id)
+        seen = (await client.get(f"{MERCHANT}/templates", headers=staff)).json()["items"]
+        assert len(seen) == (merchant_id == one)
+        answer = await client.post(f"{MERCHANT}/templates/{template}/close", headers=staff)
+        assert answer.status_code == status
+    assert (await client.get(f"{SHOP}/templates?merchant_id={ref(one)}")).json()["items"] == []
+
+
+async def test_templates_of_one_shop_can_be_listed(runtime: Any, client: httpx.AsyncClient) -> None:
+    one = new_id()
+    template = await issue(runtime, one)
+    await issue(runtime)
+    found = (await client.get(f"{SHOP}/templates", params={"merchant_id": ref(one)})).json()["items"]
+    assert [t["id"] for t in found] == [template]
+    page = (await client.get(f"{SHOP}/templates", params={"limit": 1})).json()
+    rest = (await client.get(f"{SHOP}/templates", params={"limit": 1, "cursor": page["next_cursor"]})).json()
+    assert [t["id"] for t in rest["items"]] == [template]
+    assert rest["next_cursor"] is None
+
+
+async def test_a_buyers_coupons_are_nobody_elses_and_filter_by_status(
+    runtime: Any, client: httpx.AsyncClient
+) -> None:
+    account_id = new_id()
+    await claim(runtime, account_id, await issue(runtime))
+    mine, other = await bearer(runtime, Audience.SHOP, account_id), await bearer(runtime, Audience.SHOP)
+    for status, count in (("unused", 1), ("used,expired", 0), ("unused,used,expired", 1)):
+        found = (await client.get(SHOP, params={"status": status}, headers=mine)).json()["items"]
+        assert len(found) == count
+    assert (await client.get(SHOP, headers=other)).json()["items"] == []
+    assert (await client.get(SHOP, params={"status": "lost"}, headers=mine)).status_code == 422
+    assert (await client.get(SHOP)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"amount": None}, "amount"),
+        ({"cap": 5}, "rate_bp"),
+        ({"kind": "rate", "amount": None}, "rate_bp"),
+        ({"kind": "rate", "rate_bp": 1000}, "amount"),
+        ({"valid": {}}, "valid"),
+        ({"valid": {"to": "2020-01-01T00:00:00Z"}}, "valid.to"),
+        ({"claim": "gift"}, "claim"),
+        ({"scope": {"kind": "all", "ids": [ref(MARKET_ID)]}}, "scope.ids"),
+        ({"scope": {"kind": "products", "ids": []}}, "scope.ids"),
+        ({"scope": {"kind": "products", "ids": [ref(new_id(), new_id())]}}, "scope.ids[0]"),
+        ({"scope": {"kind": "categories", "ids": ["nonsense"]}}, "scope.ids[0]"),
+        ({"scope": {"kind": "merchants", "ids": [ref(MARKET_ID)]}}, "scope.kind"),
+        ({"merchant_share_bp": 5000}, "merchant_share_bp"),
+        ({"total": 20_000_000}, "total"),
+    ],
+)
+async def test_a_template_that_cannot_work_is_refused_by_field(
+    runtime: Any, client: httpx.AsyncClient, change: dict[str, Any], field: str
+) -> None:
+    staff = await bearer(runtime, Audience.MERCHANT, merchant_id=new_id())
+    answer = await client.post(f"{MERCHANT}/templates", json=GOOD | change, headers=staff)
+    assert answer.status_code == 422, answer.text
+    assert field in [e["field"] for e in answer.json()["errors"]]
+
+
+async def test_issuing_needs_the_permission(runtime: Any, client: httpx.AsyncClient) -> None:
+    for roles, status in ((("clerk",), 403), (("marketing",), 201), (("owner",), 201)):
+        staff = await bearer(runtime, Audience.MERCHANT, merchant_id=new_id(), roles=roles)
+        answer = await client.post(f"{MERCHANT}/templates", json=GOOD, headers=staff)
+        assert answer.status_code == status, answer.text
