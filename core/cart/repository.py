@@ -14,8 +14,8 @@ from core.types.pricing import Region
 # What is known of a line, whatever it came from: `w` has merchant_id, sku_id, quantity, selected, price_seen, source.
 _FACTS = """
 select w.merchant_id, w.sku_id, w.quantity, w.selected, w.price_seen, w.source::text as source,
-  l.product_id, l.title, l.specs, l.image_url, l.price, l.category_path, l.shop_category_ids, l.weight_g, l.volume_cm3, l.requires_shipping,
-  l.merchant_name, l.live, l.unavailable, s.on_hand - s.reserved as available
+  l.product_id, l.title, l.specs, l.image_url, l.price, l.category_path, l.shop_category_ids, l.weight_g, l.volume_cm3,
+  l.requires_shipping, l.merchant_name, l.live, l.unavailable, s.on_hand - s.reserved as available
 from w left join listing_sku l on l.merchant_id = w.merchant_id and l.sku_id = w.sku_id
 left join stock s on s.merchant_id = w.merchant_id and s.sku_id = w.sku_id
 """

@@ -11,7 +11,8 @@ from core.api import MARKET_ID, Tx
 from plugins.coupons.rules import Terms
 
 _ADD = """
-insert into coupons_template (merchant_id, id, terms, claim, total, per_account, valid_from, valid_to, valid_days, created_at)
+insert into coupons_template (merchant_id, id, terms, claim, total, per_account, valid_from, valid_to, valid_days,
+  created_at)
 values ($1, $2, $3::jsonb, $4, $5, $6, $7, $8, $9, $10) returning *, terms::text as terms_json
 """
 
@@ -54,8 +55,7 @@ where n < $9 returning *, terms::text as terms_json
 _OF_BUYER = """
 select *, terms::text as terms_json from coupons_coupon
 where account_id = $1 and ($3::uuid is null or id < $3)
-  and case when status = 'used' then 'used' when expires_at <= $2 then 'expired' else 'unused' end =
-  any($4::text[])
+  and case when status = 'used' then 'used' when expires_at <= $2 then 'expired' else 'unused' end = any($4::text[])
 order by id desc limit $5
 """
 
@@ -91,8 +91,8 @@ with used as materialized (
   select id, merchant_id, template_id, paid_at is null as first from coupons_coupon
   where account_id = $1 and used_trade_id = $2 and $3 = any(used_order_ids) order by id for no key update
 ),
-paid as (update coupons_coupon c set paid_at = $4 from used where c.account_id = $1 and c.id = used.id and
-used.first), totals as (
+paid as (update coupons_coupon c set paid_at = $4 from used where c.account_id = $1 and c.id = used.id and used.first),
+totals as (
   select merchant_id, template_id, count(*) as orders, count(*) filter (where first) as coupons from used
   group by merchant_id, template_id
 ),
@@ -101,8 +101,8 @@ locked as materialized (
   join totals on totals.merchant_id = t.merchant_id and totals.template_id = t.id
   order by t.merchant_id, t.id for no key update of t
 )
-update coupons_template t set orders_brought = t.orders_brought + locked.orders, used = t.used +
-locked.coupons from locked where t.merchant_id = locked.merchant_id and t.id = locked.id
+update coupons_template t set orders_brought = t.orders_brought + locked.orders, used = t.used + locked.coupons
+from locked where t.merchant_id = locked.merchant_id and t.id = locked.id
 """
 
 

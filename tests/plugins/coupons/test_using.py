@@ -91,9 +91,7 @@ def refused(quote: Quote) -> dict[str, str]:
     return {e.rule: e.code for e in quote.explain if e.outcome == "refused"}
 
 
-async def test_the_best_coupons_apply_by_themselves_in_one_statement(
-    runtime: Any, purchase: Purchase
-) -> None:
+async def test_price_rules_take_the_best_coupons_in_one_statement(runtime: Any, purchase: Purchase) -> None:
     shop = purchase.shops[0]
     small = await claim(runtime, purchase.account_id, await issue(runtime, shop, amount=100))
     large = await claim(runtime, purchase.account_id, await issue(runtime, shop, amount=300))
@@ -138,7 +136,7 @@ async def test_a_choice_that_is_none_is_malformed(purchase: Purchase, ids: Any) 
         await purchase.quote(ids=ids)
 
 
-async def test_placing_uses_what_was_applied_and_only_once(runtime: Any, purchase: Purchase) -> None:
+async def test_order_placing_uses_what_was_applied_and_only_once(runtime: Any, purchase: Purchase) -> None:
     market = await claim(runtime, purchase.account_id, await issue(runtime))
     spare = await claim(runtime, purchase.account_id, await issue(runtime, amount=1))
     quote = await purchase.place()
@@ -161,7 +159,7 @@ async def test_a_coupon_that_expired_since_the_quote_refuses_the_placement(
         await purchase.place(quote)
 
 
-async def test_closing_gives_back_the_shops_with_its_order_and_the_markets_with_the_trade(
+async def test_order_closing_gives_back_the_shops_with_its_order_and_the_markets_with_the_trade(
     runtime: Any, purchase: Purchase
 ) -> None:
     one, two = purchase.shops
@@ -188,7 +186,7 @@ async def test_a_coupon_given_back_too_late_is_expired(runtime: Any, purchase: P
     assert await held(runtime, purchase.account_id) == {market: "expired"}
 
 
-async def test_paid_orders_are_counted_for_the_templates_that_brought_them(
+async def test_order_paid_is_counted_for_the_templates_that_brought_the_order(
     runtime: Any, purchase: Purchase
 ) -> None:
     one, two = purchase.shops
