@@ -16,7 +16,6 @@ from typing import Annotated
 import msgspec
 import structlog
 import uvloop
-from core.worker.core_plugin import CorePlugin
 from cyclopts import App, Parameter
 
 from core import hookspecs
@@ -30,6 +29,7 @@ from core.embedded import EmbeddedError
 from core.kit.errors import JishiError
 from core.kit.settings import Env
 from core.plugin import Plugin, PluginError, discover
+from core.worker.core_plugin import CorePlugin
 
 app = App(name="jishi", help="An open multi-merchant market.")
 plugin = App(name="plugin", help="Look at plugins and switch them on or off, live.")

@@ -29,7 +29,7 @@ _FALSE = {"false", "0", "no", "n", "否"}
 _HIDDEN = {"archived", "unlisted"}
 
 
-class BadCell(Exception):  # noqa: N818 -- caught within the import, where it becomes a Refusal
+class BadCell(Exception):
     """A cell that cannot be taken; becomes the Refusal of its row."""
 
     def __init__(self, code: str, detail: str) -> None:

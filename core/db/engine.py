@@ -18,7 +18,9 @@ def create_engine(url: str, *, pool_size: int = 4, app_name: str = "jishi") -> A
     """An engine whose connections belong to `Tx`. `pool_size` about twice the cores is best under contention."""
     parsed = make_url(url)
     role = parsed.query.get("role")
-    settings = {"application_name": app_name, "timezone": "UTC", "plan_cache_mode": "force_generic_plan"} | ({"role": str(role)} if role else {})
+    settings = {"application_name": app_name, "timezone": "UTC", "plan_cache_mode": "force_generic_plan"} | (
+        {"role": str(role)} if role else {}
+    )
     engine = create_async_engine(
         parsed.difference_update_query(["role"]),
         isolation_level="AUTOCOMMIT",

@@ -27,7 +27,9 @@ C = TypeVar("C", bound=msgspec.Struct)
 E = TypeVar("E", bound=msgspec.Struct)
 
 REVOKED = "JS401"
-_FORGET = ";".join(f"SET LOCAL jishi.{name}=''" for name in ("account_id", "merchant_id", "actor_id", "session_id"))
+_FORGET = ";".join(
+    f"SET LOCAL jishi.{name}=''" for name in ("account_id", "merchant_id", "actor_id", "session_id")
+)
 
 
 class Tx:

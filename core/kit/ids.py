@@ -25,7 +25,7 @@ _sequence = 0
 
 def new_id() -> UUID:
     """A UUIDv7, strictly increasing within the process (RFC 9562, method 1: 12-bit counter)."""
-    global _last_ms, _sequence  # noqa: PLW0603
+    global _last_ms, _sequence
     with _lock:
         now_ms = time.time_ns() // 1_000_000
         if now_ms > _last_ms:

@@ -5,15 +5,35 @@ import sqlalchemy as sa
 from core.db.base import Owner, access, at, fen, one_of, text, uuid
 from core.db.registry import METADATA
 
-ACCOUNT_KINDS = ("gateway", "frozen", "payable", "payout_transit", "refund_transit", "deposit", "debt",
-                 "funds", "revenue", "subsidy", "fees")
+ACCOUNT_KINDS = (
+    "gateway",
+    "frozen",
+    "payable",
+    "payout_transit",
+    "refund_transit",
+    "deposit",
+    "debt",
+    "funds",
+    "revenue",
+    "subsidy",
+    "fees",
+)
 
 ledger_transfer = sa.Table(
-    "ledger_transfer", METADATA,
-    uuid("merchant_id", primary_key=True), uuid("id", primary_key=True),
-    uuid("debit_owner"), text("debit_kind"), uuid("credit_owner"), text("credit_kind"),
-    fen("amount"), text("code"), uuid("reference"), at("at", nullable=False),
-    one_of("debit_kind", *ACCOUNT_KINDS), one_of("credit_kind", *ACCOUNT_KINDS),
+    "ledger_transfer",
+    METADATA,
+    uuid("merchant_id", primary_key=True),
+    uuid("id", primary_key=True),
+    uuid("debit_owner"),
+    text("debit_kind"),
+    uuid("credit_owner"),
+    text("credit_kind"),
+    fen("amount"),
+    text("code"),
+    uuid("reference"),
+    at("at", nullable=False),
+    one_of("debit_kind", *ACCOUNT_KINDS),
+    one_of("credit_kind", *ACCOUNT_KINDS),
     sa.CheckConstraint("amount > 0", name="amount"),
     sa.CheckConstraint("(debit_owner, debit_kind) <> (credit_owner, credit_kind)", name="two_accounts"),
     sa.Index("ix_ledger_transfer_reference", "reference"),

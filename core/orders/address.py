@@ -7,30 +7,22 @@ from uuid import UUID
 
 import msgspec
 
+from core.identity.addresses import OrderAddress
 from core.kit.crypto import Vault, mask_name, mask_phone
-from core.kit.geo import Point
 from core.types.scope import Audience
 
 # A merchant reads the full address only while something is still to be delivered.
 _DELIVERING = frozenset({"paid", "accepted", "shipped"})
 
 
-class Address(msgspec.Struct, frozen=True):
-    """Where an order goes. `location` is in GCJ-02."""
+# The address as the buyer's address book gives it.
+Address = OrderAddress
 
-    recipient: str
-    phone: str
-    province: str
-    city: str
-    district: str
-    street: str
-    location: Point | None = None
 
-    def masked(self) -> "Address":
-        """Enough to recognise the address, not enough to find the person."""
-        return Address(
-            mask_name(self.recipient), mask_phone(self.phone), self.province, self.city, self.district, "****"
-        )
+def masked(address: Address) -> Address:
+    """Enough to recognise the address, not enough to find the person."""
+    recipient, phone = mask_name(address.recipient), mask_phone(address.phone)
+    return Address(recipient, phone, address.province, address.city, address.district, "****")
 
 
 def seal(vault: Vault, order_id: UUID, address: Address) -> bytes:
@@ -50,7 +42,7 @@ def shown(address: Address, audience: Audience, status: str) -> Address:
     """
     if audience is Audience.SHOP or (audience is Audience.MERCHANT and status in _DELIVERING):
         return address
-    return address.masked()
+    return masked(address)
 
 
 def _context(order_id: UUID) -> str:

@@ -1,6 +1,6 @@
 """Builds the HTTP application of one generation: core's routes and those of the active plugins, and nothing else."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ def _dependencies(runtime: Runtime, http: httpx.AsyncClient, snapshot: Snapshot)
     def host() -> Runtime:
         return runtime
 
-    named = {
+    named: dict[str, Callable[..., Any]] = {
         "tx": tx,
         "me": me,
         "viewer": viewer,

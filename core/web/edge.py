@@ -5,10 +5,10 @@ answer is an error; so no answer is ever sent for something that was not kept.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from litestar.types import ASGIApp
 
 from core.db.tx import Tx
 from core.identity import audit, permissions, tokens
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from core.deployment.runtime import Runtime
     from core.plugin import Snapshot
 
+# ASGI in its plain form; Litestar's unions of every message type say less.
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -34,7 +39,7 @@ class Edge:
         self.app, self.runtime, self.snapshot = app, runtime, snapshot
         self._permissions = [p for plugin in snapshot.active.values() for p in plugin.permissions]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Handle one request."""
         opt = scope["route_handler"].opt if scope["type"] == "http" and "route_handler" in scope else {}
         if not (opt.get("audience") or opt.get("api")):
@@ -69,7 +74,7 @@ class Edge:
 class Work:
     """One request in the works."""
 
-    def __init__(self, edge: Edge, scope: HTTPScope, receive: Receive, send: Send) -> None:
+    def __init__(self, edge: Edge, scope: Any, receive: Receive, send: Send) -> None:
         self.edge, self.scope, self._receive, self._send = edge, scope, receive, send
         self.opt: Mapping[str, Any] = scope["route_handler"].opt
         self.headers = {
@@ -105,7 +110,7 @@ class Work:
             return
         state = self.scope.setdefault("state", {})
         state.update(tx=self.tx, me=self.me, request_id=self.request_id)
-        await self.edge.app(self.scope, self._receive, self._outgoing)
+        await self.edge.app(self.scope, self._receive, self._outgoing)  # type: ignore[arg-type]
 
     async def _admit(self) -> None:
         runtime, raw = self.edge.runtime, self.headers.get(b"authorization", b"")
@@ -169,7 +174,7 @@ class Work:
             return next(pending, None) or await receive()
 
         self._receive = replay
-        return b"".join(m.get("body", b"") for m in messages if m["type"] == "http.request")  # type: ignore[misc]
+        return b"".join(m.get("body", b"") for m in messages if m["type"] == "http.request")
 
     async def _outgoing(self, message: Message) -> None:
         """Litestar's answer passes here: commit before its first byte, or send the reason why not."""
@@ -212,8 +217,8 @@ class Work:
                 self.request_id,
             )
         if self.claim is not None and not message.get("more_body"):
-            kind = next((v for k, v in start["headers"] if k.lower() == b"content-type"), b"application/json")  # type: ignore[typeddict-item]
-            answer = Stored(start["status"], message["body"], kind.decode("latin-1"))  # type: ignore[typeddict-item]
+            kind = next((v for k, v in start["headers"] if k.lower() == b"content-type"), b"application/json")
+            answer = Stored(start["status"], message["body"], kind.decode("latin-1"))
             await idempotency.commit(self.tx, self.claim, answer)
             return
         await self.tx.commit()

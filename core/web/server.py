@@ -2,9 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import httpx
 import structlog
@@ -57,12 +56,7 @@ async def opened(runtime: Runtime, base_url: str) -> AsyncIterator[SwapApp]:
             await runtime.close()
 
 
-async def serve(
-    make_runtime: Callable[[], Runtime],
-    sockets: list[socket.socket],
-    base_url: str,
-    ready: Callable[[], Awaitable[None]] | None = None,
-) -> None:
+async def serve(make_runtime: Callable[[], Runtime], sockets: list[socket.socket], base_url: str) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are finished."""
     async with opened(make_runtime(), base_url) as app:
         config = uvicorn.Config(
@@ -70,23 +64,11 @@ async def serve(
             lifespan="off",
             log_config=None,
             access_log=False,
-            http="httptools",  # type: ignore[arg-type]
+            http="httptools",
             server_header=False,
             date_header=True,
             timeout_graceful_shutdown=10,
             backlog=2048,
         )
         server = uvicorn.Server(config)
-        if ready is not None:
-            server.startup = _then(server.startup, ready)  # type: ignore[method-assign]
         await server.serve(sockets=sockets)
-
-
-def _then(
-    first: Callable[..., Awaitable[Any]], second: Callable[[], Awaitable[None]]
-) -> Callable[..., Awaitable[None]]:
-    async def both(*args: Any, **kwargs: Any) -> None:
-        await first(*args, **kwargs)
-        await second()
-
-    return both

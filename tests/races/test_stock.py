@@ -16,7 +16,9 @@ from tests.support.market import Session, a_buyer, add_product, open_shop
 async def test_300_buyers_on_100_pieces_buy_exactly_100(server: Server, runtime: Runtime) -> None:
     sku = await add_product(runtime, await open_shop(runtime, "shop"), on_hand=100)
     people = [await a_buyer(runtime) for _ in range(300)]
-    async with httpx.AsyncClient(base_url=server.url, timeout=60, limits=httpx.Limits(max_connections=300)) as client:
+    async with httpx.AsyncClient(
+        base_url=server.url, timeout=60, limits=httpx.Limits(max_connections=300)
+    ) as client:
         sessions = [Session(client, runtime, me) for me in people]
         body = {"lines": [{"sku_id": sku, "quantity": 1}], "expected_payable": 1800}
         answers = await asyncio.gather(*(s.post("/api/shop/checkout", body) for s in sessions))
@@ -57,11 +59,17 @@ async def test_baskets_in_any_order_never_deadlock(server: Server, runtime: Runt
     skus = [await add_product(runtime, merchant, title=f"Tea {n}", on_hand=10_000) for n in range(4)]
     people = [await a_buyer(runtime) for _ in range(24)]
     async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+
         async def buyer(n: int) -> list[int]:
             session = Session(client, runtime, people[n])
             order = skus if n % 2 else skus[::-1]
             lines = [{"sku_id": s, "quantity": 1} for s in order]
-            return [(await session.post("/api/shop/checkout", {"lines": lines, "expected_payable": 4800})).status_code for _ in range(4)]
+            return [
+                (
+                    await session.post("/api/shop/checkout", {"lines": lines, "expected_payable": 4800})
+                ).status_code
+                for _ in range(4)
+            ]
 
         codes = [c for found in await asyncio.gather(*(buyer(n) for n in range(24))) for c in found]
     assert set(codes) == {201}
@@ -73,7 +81,9 @@ async def test_the_same_key_at_once_places_once(server: Server, runtime: Runtime
     async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         session = Session(client, runtime, me)
         body = {"lines": [{"sku_id": sku, "quantity": 1}], "expected_payable": 1800}
-        answers = await asyncio.gather(*(session.post("/api/shop/checkout", body, key="one") for _ in range(12)))
+        answers = await asyncio.gather(
+            *(session.post("/api/shop/checkout", body, key="one") for _ in range(12))
+        )
     assert {a.status_code for a in answers} <= {201, 409}
     assert len({a.json()["id"] for a in answers if a.status_code == 201}) == 1
     assert {a.json()["code"] for a in answers if a.status_code == 409} <= {"in_progress"}

@@ -95,7 +95,9 @@ async def test_a_file_goes_in_and_out(runtime: Runtime, client: httpx.AsyncClien
     empty = {"file": ("products.csv", b"", "text/csv")}
     refused = await ask(client, "POST", "/merchant/products/import", 422, headers=owner, files=empty)
     assert refused["code"] == "empty"
-    await ask(client, "POST", "/merchant/products/import", 422, headers=owner, data={"x": "y"})
+    await ask(client, "POST", "/merchant/products/import", 400, headers=owner, data={"x": "y"})
+    other = {"other": ("products.csv", data, "text/csv")}
+    await ask(client, "POST", "/merchant/products/import", 422, headers=owner, files=other)
 
 
 async def test_twenty_megabytes_is_the_most(runtime: Runtime, client: httpx.AsyncClient) -> None:

@@ -14,7 +14,9 @@ from tests.support.market import Session, a_buyer, add_product, open_shop
 
 async def _stock(runtime: Runtime, sku: str) -> tuple[int, int]:
     async with runtime.tx(SYSTEM) as tx:
-        row = await tx.fetchrow("select on_hand, reserved from stock where merchant_id = $1 and sku_id = $2", *parse_pair(sku))
+        row = await tx.fetchrow(
+            "select on_hand, reserved from stock where merchant_id = $1 and sku_id = $2", *parse_pair(sku)
+        )
     assert row is not None
     return row["on_hand"], row["reserved"]
 
@@ -37,7 +39,9 @@ async def test_a_trade_holds_one_order_for_each_merchant(shopper: Session, runti
     assert again.json() == trade
 
 
-async def test_ten_statements_at_most_whatever_the_number_of_lines(shopper: Session, runtime: Runtime) -> None:
+async def test_ten_statements_at_most_whatever_the_number_of_lines(
+    shopper: Session, runtime: Runtime
+) -> None:
     from core.web import metrics
 
     shops = [await open_shop(runtime, f"shop-{n}") for n in range(5)]
@@ -53,8 +57,15 @@ async def test_ten_statements_at_most_whatever_the_number_of_lines(shopper: Sess
 def _statements(metrics: object, route: str) -> int:
     from prometheus_client import REGISTRY
 
-    return int(sum(s.value for m in REGISTRY.collect() if m.name == "jishi_statements" for s in m.samples
-                   if s.name.endswith("_total") and s.labels["route"].endswith(route)))
+    return int(
+        sum(
+            s.value
+            for m in REGISTRY.collect()
+            if m.name == "jishi_statements"
+            for s in m.samples
+            if s.name.endswith("_total") and s.labels["route"].endswith(route)
+        )
+    )
 
 
 async def test_the_same_key_places_once(shopper: Session, runtime: Runtime) -> None:
@@ -72,26 +83,45 @@ async def test_the_same_key_places_once(shopper: Session, runtime: Runtime) -> N
 async def test_without_a_key_nothing_is_placed(shopper: Session, runtime: Runtime) -> None:
     sku = await add_product(runtime, await open_shop(runtime, "shop"))
     headers = {k: v for k, v in shopper._headers.items() if k == "Authorization"}
-    answer = await shopper.client.post("/api/shop/checkout", headers=headers,
-                                       json={"lines": [{"sku_id": sku, "quantity": 1}], "expected_payable": 1})
+    answer = await shopper.client.post(
+        "/api/shop/checkout",
+        headers=headers,
+        json={"lines": [{"sku_id": sku, "quantity": 1}], "expected_payable": 1},
+    )
     assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_required")
 
 
-async def test_a_moved_price_is_refused_with_the_new_quote_and_uses_up_no_key(shopper: Session, runtime: Runtime) -> None:
+async def test_a_moved_price_is_refused_with_the_new_quote_and_uses_up_no_key(
+    shopper: Session, runtime: Runtime
+) -> None:
     sku = await add_product(runtime, await open_shop(runtime, "shop"))
     body = {"lines": [{"sku_id": sku, "quantity": 1}], "expected_payable": 1}
     refused = await shopper.post("/api/shop/checkout", body, key="k1")
     assert (refused.status_code, refused.json()["code"]) == (409, "price_changed")
     payable = refused.json()["quote"]["payable"]
-    assert (await shopper.post("/api/shop/checkout", body | {"expected_payable": payable}, key="k1")).status_code == 201
+    assert (
+        await shopper.post("/api/shop/checkout", body | {"expected_payable": payable}, key="k1")
+    ).status_code == 201
 
 
-async def test_too_little_stock_is_refused_with_the_skus_and_nothing_is_held(shopper: Session, runtime: Runtime) -> None:
+async def test_too_little_stock_is_refused_with_the_skus_and_nothing_is_held(
+    shopper: Session, runtime: Runtime
+) -> None:
     merchant = await open_shop(runtime, "shop")
-    plenty, scarce = await add_product(runtime, merchant), await add_product(runtime, merchant, title="Cup", on_hand=1)
-    body = {"lines": [{"sku_id": plenty, "quantity": 1}, {"sku_id": scarce, "quantity": 2}], "expected_payable": 1}
+    plenty, scarce = (
+        await add_product(runtime, merchant),
+        await add_product(runtime, merchant, title="Cup", on_hand=1),
+    )
+    body = {
+        "lines": [{"sku_id": plenty, "quantity": 1}, {"sku_id": scarce, "quantity": 2}],
+        "expected_payable": 1,
+    }
     answer = await shopper.post("/api/shop/checkout", body)
-    assert (answer.status_code, answer.json()["code"], answer.json()["skus"]) == (409, "out_of_stock", [scarce])
+    assert (answer.status_code, answer.json()["code"], answer.json()["skus"]) == (
+        409,
+        "out_of_stock",
+        [scarce],
+    )
     assert await _stock(runtime, plenty) == (100, 0)
 
 
@@ -106,7 +136,9 @@ async def test_goods_that_travel_need_an_address(client: httpx.AsyncClient, runt
     assert [p["code"] for p in answer.json()["problems"]] == ["address_required"]
 
 
-async def test_an_unpaid_trade_closes_by_itself_and_gives_everything_back(shopper: Session, runtime: Runtime) -> None:
+async def test_an_unpaid_trade_closes_by_itself_and_gives_everything_back(
+    shopper: Session, runtime: Runtime
+) -> None:
     sku = await add_product(runtime, await open_shop(runtime, "shop"))
     trade = (await shopper.checkout((sku, 3))).json()
     now = runtime.clock()
@@ -127,19 +159,29 @@ async def test_a_buyer_closes_an_unpaid_trade_once(shopper: Session, runtime: Ru
     assert await _stock(runtime, sku) == (100, 0)
 
 
-async def test_somebody_elses_trade_is_not_there(client: httpx.AsyncClient, shopper: Session, runtime: Runtime) -> None:
+async def test_somebody_elses_trade_is_not_there(
+    client: httpx.AsyncClient, shopper: Session, runtime: Runtime
+) -> None:
     sku = await add_product(runtime, await open_shop(runtime, "shop"))
     trade = (await shopper.checkout((sku, 1))).json()
     stranger = Session(client, runtime, await a_buyer(runtime))
     order = trade["orders"][0]["id"]
-    for method, path in (("GET", f"/api/shop/trades/{trade['id']}"), ("POST", f"/api/shop/trades/{trade['id']}/close"),
-                         ("GET", f"/api/shop/orders/{order}"), ("POST", f"/api/shop/orders/{order}/receive"),
-                         ("POST", f"/api/shop/trades/{trade['id']}/payments")):
-        answer = await stranger.call(method, path, {"provider": "sandbox"} if path.endswith("payments") else None)
+    for method, path in (
+        ("GET", f"/api/shop/trades/{trade['id']}"),
+        ("POST", f"/api/shop/trades/{trade['id']}/close"),
+        ("GET", f"/api/shop/orders/{order}"),
+        ("POST", f"/api/shop/orders/{order}/receive"),
+        ("POST", f"/api/shop/trades/{trade['id']}/payments"),
+    ):
+        answer = await stranger.call(
+            method, path, {"provider": "sandbox"} if path.endswith("payments") else None
+        )
         assert answer.status_code == 404, (path, answer.text)
 
 
-async def test_unpaid_trades_are_capped(client: httpx.AsyncClient, shopper: Session, runtime: Runtime) -> None:
+async def test_unpaid_trades_are_capped(
+    client: httpx.AsyncClient, shopper: Session, runtime: Runtime
+) -> None:
     sku = await add_product(runtime, await open_shop(runtime, "shop"), on_hand=1000)
     cap = runtime.env.settings.unpaid_trades_per_account
     for _ in range(cap):
@@ -152,20 +194,34 @@ async def test_what_was_bought_leaves_the_cart(shopper: Session, runtime: Runtim
     merchant = await open_shop(runtime, "shop")
     bought, kept = await add_product(runtime, merchant), await add_product(runtime, merchant, title="Cup")
     await shopper.call("PUT", f"/api/shop/cart/lines/{bought}", {"quantity": 1, "selected": True})
-    cart = (await shopper.call("PUT", f"/api/shop/cart/lines/{kept}", {"quantity": 1, "selected": False})).json()
+    cart = (
+        await shopper.call("PUT", f"/api/shop/cart/lines/{kept}", {"quantity": 1, "selected": False})
+    ).json()
     answer = await shopper.post("/api/shop/checkout", {"expected_payable": cart["quote"]["payable"]})
     assert answer.status_code == 201, answer.text
     left = (await shopper.get("/api/shop/cart")).json()
     assert [line["sku_id"] for shop in left["shops"] for line in shop["lines"]] == [kept]
 
 
-@pytest.mark.parametrize("body", [
-    None, [], {}, {"expected_payable": -1}, {"expected_payable": "1"}, {"expected_payable": 1, "lines": [{"sku_id": "x", "quantity": 1}]},
-    {"expected_payable": 1, "lines": [{"sku_id": "x" * 500, "quantity": 1}]}, {"expected_payable": 1, "lines": [{"sku_id": "\x00", "quantity": 1}]},
-    {"expected_payable": 1, "lines": [{"sku_id": "x", "quantity": 10**30}]}, {"expected_payable": 1, "address_id": "nobody's"},
-    {"expected_payable": 1, "remarks": {"x": "y" * 5000}}, {"expected_payable": 1, "options": {"coupons": 7}},
-    {"expected_payable": 1, "options": {"coupons": {"ids": ["\x00", 3]}}}, {"expected_payable": 1, "shipping": {"x": 1}},
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        [],
+        {},
+        {"expected_payable": -1},
+        {"expected_payable": "1"},
+        {"expected_payable": 1, "lines": [{"sku_id": "x", "quantity": 1}]},
+        {"expected_payable": 1, "lines": [{"sku_id": "x" * 500, "quantity": 1}]},
+        {"expected_payable": 1, "lines": [{"sku_id": "\x00", "quantity": 1}]},
+        {"expected_payable": 1, "lines": [{"sku_id": "x", "quantity": 10**30}]},
+        {"expected_payable": 1, "address_id": "nobody's"},
+        {"expected_payable": 1, "remarks": {"x": "y" * 5000}},
+        {"expected_payable": 1, "options": {"coupons": 7}},
+        {"expected_payable": 1, "options": {"coupons": {"ids": ["\x00", 3]}}},
+        {"expected_payable": 1, "shipping": {"x": 1}},
+    ],
+)
 async def test_rubbish_is_refused_with_a_reason(shopper: Session, runtime: Runtime, body: object) -> None:
     answer = await shopper.call("POST", "/api/shop/checkout", body)
     assert answer.status_code in (400, 404, 409, 422), answer.text

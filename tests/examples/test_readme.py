@@ -1,0 +1,56 @@
+"""What the READMEs show is so: the purchase runs as pasted, the plugin is the example, the settings exist."""
+
+import asyncio
+import re
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from core.demo.seed import seed
+from core.deployment.runtime import Runtime
+from core.kit.settings import Settings
+from tests.conftest import Server
+
+ROOT = Path(__file__).parents[2]
+READMES = ("README.md", "README.zh.md")
+
+
+def blocks(name: str, language: str) -> list[str]:
+    """The code blocks of a README."""
+    return re.findall(rf"```{language}\n(.*?)\n```", (ROOT / name).read_text(), re.DOTALL)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+async def test_the_first_purchase_works_as_pasted(runtime: Runtime, server: Server) -> None:
+    await seed(runtime.tx)
+    script = next(block for block in blocks("README.md", "bash") if block.startswith("api="))
+    script = script.replace("http://127.0.0.1:8000", server.url).partition("\nsleep ")[0]
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-eu", "-c", script, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output = (await asyncio.wait_for(process.communicate(), 90))[0].decode()
+    assert process.returncode == 0, output
+    assert "payment: paid" in output, output
+    assert output.count("shipped\ncompleted\n") == 3, output
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_plugin_in_one_page_is_the_example(name: str) -> None:
+    example = ROOT / "examples" / "hello_plugin"
+    assert blocks(name, "python") == [(example / "hello_plugin.py").read_text().rstrip()]
+    assert blocks(name, "toml")[0] in (example / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_every_setting_it_names_exists(name: str) -> None:
+    known = {f"JISHI_{field.name.upper()}" for field in msgspec.structs.fields(Settings)} | {"JISHI_LOG"}
+    assert set(re.findall(r"JISHI_[A-Z_]+", (ROOT / name).read_text())) <= known
+
+
+def test_the_translation_has_the_same_sections_and_commands() -> None:
+    english, chinese = ((ROOT / name).read_text() for name in READMES)
+    assert len(re.findall(r"^## ", english, re.MULTILINE)) == len(re.findall(r"^## ", chinese, re.MULTILINE))
+    bare = [[re.sub(r"\s*#.*", "", block) for block in blocks(name, "bash")] for name in READMES]
+    assert bare[0] == bare[1]
