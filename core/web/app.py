@@ -9,6 +9,7 @@ from litestar import Litestar, Router
 from litestar.config.compression import CompressionConfig
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
+from litestar.middleware.compression import CompressionMiddleware
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
@@ -50,6 +51,9 @@ _DOMAINS = (
     deployment,
 )
 _AUDIENCES = ("shop", "merchant", "platform")
+_COMPRESSION = CompressionConfig(
+    backend="gzip", minimum_size=2048, gzip_compress_level=4, exclude=["/static"]
+)
 _MAX_BODY = 24 * 1024 * 1024
 _STATIC = Path(__file__).parent / "static"
 _DEMO_STATIC = Path(next(iter(core.demo.__path__))) / "static"
@@ -71,11 +75,14 @@ def build_app(runtime: Runtime, http: httpx.AsyncClient, snapshot: Snapshot | No
             ),
             create_static_files_router("/static/demo", [_DEMO_STATIC], name="demo", include_in_schema=False),
         ],
-        middleware=[DefineMiddleware(Edge, runtime=runtime, snapshot=snapshot)],
+        # Outermost first: answers are compressed after the edge has kept them for an idempotency key.
+        middleware=[
+            DefineMiddleware(CompressionMiddleware, config=_COMPRESSION),
+            DefineMiddleware(Edge, runtime=runtime, snapshot=snapshot),
+        ],
         exception_handlers={Exception: problems.handle},
         dependencies=_dependencies(runtime, http, snapshot),
         openapi_config=_openapi(snapshot),
-        compression_config=CompressionConfig(backend="gzip", minimum_size=2048, exclude=["/static"]),
         request_max_body_size=_MAX_BODY,
         logging_config=None,
         debug=False,

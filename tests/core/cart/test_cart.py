@@ -5,14 +5,14 @@ from uuid import UUID
 
 import httpx
 import pytest
-from support.placed_orders import bearer
-from support.shelves import change, put_on_sale
 
 from core.cart import service
 from core.cart.schemas import MAX_CART_LINES, CartLineIn, QuoteRequest, WantedLine
 from core.kit.ids import new_id, ref
 from core.types import scope as scopes
 from core.types.scope import SYSTEM, Audience
+from tests.support.placed_orders import bearer
+from tests.support.shelves import change, put_on_sale
 
 CART = "/api/shop/cart"
 

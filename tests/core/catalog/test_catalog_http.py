@@ -5,7 +5,7 @@ import pytest
 
 from core.demo import seed as demo
 from core.deployment.runtime import Runtime
-from core.kit.ids import new_id, ref
+from core.kit.ids import MARKET_ID, ref
 
 
 async def sign_in(client: httpx.AsyncClient, login: str, audience: str) -> dict[str, str]:
@@ -112,9 +112,9 @@ async def test_twenty_megabytes_is_the_most(runtime: Runtime, client: httpx.Asyn
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        (f"/shop/products/{ref(new_id(), new_id())}", 404),
+        (f"/shop/products/{ref(MARKET_ID, MARKET_ID)}", 404),
         ("/shop/products/nonsense", 404),
-        (f"/shop/merchants/{ref(new_id())}", 404),
+        (f"/shop/merchants/{ref(MARKET_ID)}", 404),
         ("/shop/products?min_price=99999999999999999999", 422),
         ("/shop/products?limit=0", 422),
         ("/shop/products?sort=distance", 422),

@@ -80,6 +80,16 @@ async def test_the_same_key_places_once(shopper: Session, runtime: Runtime) -> N
     assert await _stock(runtime, sku) == (100, 1)
 
 
+async def test_a_long_answer_is_replayed_as_it_was(shopper: Session, runtime: Runtime) -> None:
+    shops = [await open_shop(runtime, f"shop-{n}") for n in range(6)]
+    lines = [(await add_product(runtime, m), 1) for m in shops]
+    first = await shopper.checkout(*lines, key="k1")
+    assert first.headers["content-encoding"] == "gzip"
+    again = await shopper.checkout(*lines, key="k1")
+    assert again.headers["idempotency-replayed"] == "true"
+    assert first.json() == again.json()
+
+
 async def test_without_a_key_nothing_is_placed(shopper: Session, runtime: Runtime) -> None:
     sku = await add_product(runtime, await open_shop(runtime, "shop"))
     headers = {k: v for k, v in shopper._headers.items() if k == "Authorization"}

@@ -1,7 +1,21 @@
 """The price engine by hand-reckoned examples."""
 
 import pytest
-from support.pricing_model import (
+
+from core.kit.ids import ref
+from core.pricing.engine import quote
+from core.types.pricing import (
+    AddLine,
+    Adjust,
+    FlatFee,
+    Matrix,
+    PriceRule,
+    Refused,
+    Relation,
+    ShippingAdjust,
+    ShippingOption,
+)
+from tests.support.pricing_model import (
     KINDS,
     MATRIX,
     FreeShipping,
@@ -17,20 +31,6 @@ from support.pricing_model import (
     outcomes,
     shop,
     uid,
-)
-
-from core.kit.ids import ref
-from core.pricing.engine import quote
-from core.types.pricing import (
-    AddLine,
-    Adjust,
-    FlatFee,
-    Matrix,
-    PriceRule,
-    Refused,
-    Relation,
-    ShippingAdjust,
-    ShippingOption,
 )
 
 

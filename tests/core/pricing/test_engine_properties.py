@@ -5,20 +5,6 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.pricing_model import (
-    KINDS,
-    PAIRS,
-    FreeShipping,
-    Gives,
-    Off,
-    Says,
-    basket,
-    check_sums,
-    line,
-    off,
-    outcomes,
-    shop,
-)
 
 from core.pricing.engine import quote
 from core.types.pricing import (
@@ -31,6 +17,20 @@ from core.types.pricing import (
     Relation,
     ShippingAdjust,
     ShippingOption,
+)
+from tests.support.pricing_model import (
+    KINDS,
+    PAIRS,
+    FreeShipping,
+    Gives,
+    Off,
+    Says,
+    basket,
+    check_sums,
+    line,
+    off,
+    outcomes,
+    shop,
 )
 
 GOODS = ["item", "member", "promo", "extra", "shop_coupon", "market_coupon", "triple", "points"]

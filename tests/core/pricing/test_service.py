@@ -5,7 +5,6 @@ from typing import Any
 
 import asyncpg
 import pytest
-from support.pricing_model import basket, line, off, shop
 
 from core import hookspecs
 from core.api import (
@@ -22,6 +21,7 @@ from core.api import (
 )
 from core.plugin import Snapshot
 from core.pricing.service import price
+from tests.support.pricing_model import basket, line, off, shop
 
 ERRORS: dict[str, Exception] = {}
 

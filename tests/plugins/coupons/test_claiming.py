@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from support.coupons import claim, held, issue, statistics
 
 from core.kit.errors import Conflict, NotFound
 from core.kit.ids import new_id, parse_pair, ref
@@ -14,6 +13,7 @@ from core.types import scope as scopes
 from core.types.scope import SYSTEM
 from plugins.coupons import service
 from plugins.coupons.schemas import Valid
+from tests.support.coupons import claim, held, issue, statistics
 
 
 async def outcome(runtime: Any, account_id: UUID, template_id: str) -> str:

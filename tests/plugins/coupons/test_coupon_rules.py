@@ -3,12 +3,11 @@
 from datetime import timedelta
 from typing import Any
 
-from support.pricing_model import NOW, basket, line, outcomes, shop, uid
-
 from core.pricing.engine import quote
 from core.types.pricing import BasketLine, Matrix, Quote
 from plugins.coupons.plugin import CouponsPlugin
 from plugins.coupons.rules import MARKET, SHOP, CouponRule, Terms
+from tests.support.pricing_model import NOW, basket, line, outcomes, shop, uid
 
 MATRIX = Matrix({kind.name: kind for kind in CouponsPlugin.rule_kinds})
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import httpx
 import pytest
-from support.coupons import claim, issue
-from support.placed_orders import bearer
 
 from core.kit.ids import MARKET_ID, new_id, ref
 from core.types.scope import Audience
+from tests.support.coupons import claim, issue
+from tests.support.placed_orders import bearer
 
 SHOP, MERCHANT, PLATFORM = (f"/api/{a}/coupons" for a in ("shop", "merchant", "platform"))
 GOOD: dict[str, Any] = {"name": "满 100 减 5", "kind": "amount", "amount": 500, "threshold": 10_000, "total": 10,

@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from support.coupons import claim, held, issue, nobody, statistics
 
 from core.api import (
     MARKET_ID,
@@ -29,6 +28,7 @@ from core.pricing.service import price
 from core.types import scope as scopes
 from core.types.pricing import Quote
 from core.types.scope import SYSTEM
+from tests.support.coupons import claim, held, issue, nobody, statistics
 
 
 class Purchase:
