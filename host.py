@@ -6,6 +6,7 @@ python host.py worker   one worker process
 """
 
 import asyncio
+import getpass
 import logging
 import os
 import socket
@@ -44,9 +45,14 @@ def make_runtime(env: Env, classes: Mapping[str, type[Plugin]] | None = None) ->
     return Runtime(env, found, hookspecs, always=(CorePlugin(),))
 
 
-async def prepare(owner_url: str, classes: Mapping[str, type[Plugin]], first: Iterable[str]) -> None:
+async def prepare(
+    owner_url: str,
+    classes: Mapping[str, type[Plugin]],
+    first: Iterable[str],
+    pins: Mapping[str, bool] | None = None,
+) -> None:
     """Migrate core and plugins; at the first start, switch on the plugins `first`."""
-    await deployment.ensure(owner_url, classes, first, hookspecs)
+    await deployment.ensure(owner_url, classes, first, hookspecs, pins)
 
 
 def main() -> None:
@@ -124,6 +130,16 @@ def migration(owner: str, name: str) -> None:
     )
 
 
+@app.command
+def operator(login: str) -> None:
+    """Add an operator with every permission. The password is asked for, or read from standard input."""
+    from core.command import people
+
+    asked = sys.stdin.isatty()
+    password = getpass.getpass(f"Password for {login}: ") if asked else sys.stdin.readline().rstrip("\n")
+    _with_runtime(lambda r: people.add_operator(r, login, password))
+
+
 @plugin.command(name="list")
 def plugin_list() -> None:
     """All installed plugins."""
@@ -183,7 +199,7 @@ def _env() -> Env:
 def _migrate(env: Env) -> None:
     classes = discover()
     first = env.settings.plugins if env.settings.plugins is not None else sorted(classes)
-    asyncio.run(run.reachable(prepare(env.settings.database_url, classes, first)))
+    asyncio.run(run.reachable(prepare(env.settings.database_url, classes, first, env.settings.pins)))
 
 
 def _seed(env: Env) -> str:
@@ -212,9 +228,10 @@ def _with_runtime(action: run.Action) -> None:
             await runtime.close()
 
     try:
-        print(asyncio.run(act()))
+        print(asyncio.run(run.reachable(act())))
     except JishiError as error:
-        sys.exit(f"jishi: {error.detail}")
+        fields = "".join(f" {f.field}: {f.detail}" for f in error.extra.get("errors", ()))
+        sys.exit(f"jishi: {error.detail}{fields}")
 
 
 def _log() -> None:

@@ -86,14 +86,14 @@ class Bench:
         before = (
             measure.cpu_ms(self.web.pid),
             measure.tree_cpu_ms(self.postgres),
-            sum(s for _, s in measure.statements(self.port).values()),
+            measure.statements(self.port).total,
         )
         began = time.perf_counter()
         await asyncio.gather(*(work(n) for n in range(self.concurrency)))
         took = time.perf_counter() - began
         web = (measure.cpu_ms(self.web.pid) - before[0]) / count if own is None else own
         postgres = (measure.tree_cpu_ms(self.postgres) - before[1]) / count
-        sent = (sum(s for _, s in measure.statements(self.port).values()) - before[2]) / count
+        sent = (measure.statements(self.port).total - before[2]) / count
         self.rows.append((name, f"{web:.2f}", f"{postgres:.2f}", f"{sent:.1f}", f"{count / took:.0f}/s"))
 
     async def _browse(self, name: str, *paths: str, count: int = 1600) -> None:
@@ -115,10 +115,9 @@ class Bench:
                 await who.purchase([ref(*skus[(n * 3 + i) % len(skus)]) for i in range(3)])
             who.connection.close()
 
-        before = measure.statements(self.port)
+        before = measure.statements(self.port).routes
         await self._measured("purchase, all 7 requests", self.purchases, buyer)
-        after = measure.statements(self.port)
-        for route, (calls, sent) in after.items():
+        for route, (calls, sent) in sorted(measure.statements(self.port).routes.items()):
             calls, sent = calls - before.get(route, (0, 0))[0], sent - before.get(route, (0, 0))[1]
             if calls and sent:
                 self.rows.append((f"  {route}", "", "", f"{sent / calls:.1f}", ""))

@@ -54,9 +54,9 @@ class Buyer:
         return answer
 
     async def attempt(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Any request; a POST carries a key of its own."""
+        """Any request; a POST that changes something carries a key of its own."""
         extra = {"Authorization": self._token}
-        if method == "POST":
+        if method == "POST" and path != "/api/shop/quote":
             self._serial += 1
             extra["Idempotency_Key"] = f"{id(self)}-{self._serial}"
         return await self.connection.request(method, path, body, **extra)

@@ -5,6 +5,8 @@ import re
 import urllib.request
 from pathlib import Path
 
+import msgspec
+
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -33,15 +35,29 @@ def rss_mb(pid: int) -> float:
     return int(match[1]) / 1024 if match else 0.0
 
 
-def statements(port: int) -> dict[str, tuple[float, float]]:
-    """Per route: (answers, SQL statements) so far."""
+class Counted(msgspec.Struct):
+    """SQL statements so far: of the whole web process, and per route (answers, statements of the request's own
+    transaction)."""
+
+    total: float = 0.0
+    routes: dict[str, tuple[float, float]] = {}
+
+
+def statements(port: int) -> Counted:
+    """What the web process has counted."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
         text = page.read().decode()
-    found: dict[str, list[float]] = {}
-    for name, labels, value in re.findall(
-        r"^(jishi_requests_total|jishi_statements_total)\{([^}]*)\} (\S+)$", text, re.M
-    ):
-        route = re.search(r'method="(\w+)".*route="([^":]*)|route="([^":]*).*method="(\w+)"', labels)
-        key = (route[2] or route[3]) if route else labels
-        found.setdefault(key, [0.0, 0.0])[name == "jishi_statements_total"] += float(value)
-    return {k: (v[0], v[1]) for k, v in found.items()}
+    counted = Counted()
+    for name, labels, value in re.findall(r"^(jishi_\w+_total)(?:\{(.*)\})? (\S+)$", text, re.M):
+        if name == "jishi_sql_total":
+            counted.total = float(value)
+            continue
+        named = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+        key = f"{named['method']} {named['route'].partition(':')[2]}"
+        calls, sent = counted.routes.get(key, (0.0, 0.0))
+        if name == "jishi_requests_total":
+            calls += float(value)
+        else:
+            sent += float(value)
+        counted.routes[key] = (calls, sent)
+    return counted

@@ -1,7 +1,8 @@
 """Turns what the buyer wants, or the cart, into a `Basket`: one statement, facts from the public copy of
 the catalog."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -10,8 +11,10 @@ import msgspec
 
 from core.cart import repository
 from core.db.tx import Tx
+from core.identity import addresses
+from core.identity.addresses import OrderAddress
 from core.kit.ids import ref
-from core.types.pricing import Basket, BasketLine, Problem, Region
+from core.types.pricing import Basket, BasketLine, Problem
 
 _DETAILS = {
     "gone": "This article no longer exists.",
@@ -43,11 +46,12 @@ class LoadedLine(msgspec.Struct, frozen=True):
 
 class Loaded(msgspec.Struct, frozen=True):
     """`basket` holds the selected lines that can be bought, `problems` those of selected lines that cannot,
-    `lines` everything."""
+    `lines` everything; `address` is there only when it was loaded to order."""
 
     basket: Basket
     problems: tuple[Problem, ...]
     lines: tuple[LoadedLine, ...]
+    address: OrderAddress | None = None
 
     @property
     def names(self) -> dict[UUID, str]:
@@ -57,33 +61,43 @@ class Loaded(msgspec.Struct, frozen=True):
 
 async def load(
     tx: Tx,
-    *,
+    empty: Basket,
     account_id: UUID,
     wanted: Sequence[Wanted] | None,
-    region: Region | None,
-    shipping: Mapping[UUID, str],
-    options: Mapping[str, Any],
+    address_id: UUID | None,
+    *,
+    to_order: bool = False,
 ) -> Loaded:
-    """The basket of `wanted`, or of the account's cart for None. One statement, in the buyer's or the
-    system scope."""
+    """`empty` filled with `wanted`, or with the account's cart for None, and with the region of the account's address
+    (None: the default one). One statement, in the buyer's or the system scope; `to_order` opens the address too."""
     if wanted is None:
-        rows = await repository.cart(tx, account_id)
+        rows = await repository.cart(tx, account_id, address_id, to_order=to_order)
     else:
-        columns = [w.merchant_id for w in wanted], [w.sku_id for w in wanted], [w.quantity for w in wanted]
-        rows = await repository.wanted(tx, account_id, *columns)
-    chosen = {(w.merchant_id, w.sku_id): w.options for w in wanted or ()}
-    empty = Basket((), account_id, tx.now, region, shipping, options)
-    return from_rows(empty, rows, chosen)
+        lines = [(w.merchant_id, w.sku_id, w.quantity) for w in wanted]
+        rows = await repository.wanted(tx, account_id, address_id, lines, to_order=to_order)
+    loaded = from_rows(empty, rows, {(w.merchant_id, w.sku_id): w.options for w in wanted or ()})
+    if not to_order or rows[0]["address_id"] is None:
+        return loaded
+    return msgspec.structs.replace(loaded, address=addresses.opened(tx.env.vault, account_id, rows[0]))
 
 
 def from_rows(
-    empty: Basket, rows: Iterable[asyncpg.Record], options: Mapping[tuple[UUID, UUID], Mapping[str, Any]]
+    empty: Basket,
+    rows: Sequence[asyncpg.Record],
+    options: Mapping[tuple[UUID, UUID], Mapping[str, Any]] = MappingProxyType({}),
 ) -> Loaded:
-    """`empty` filled from rows of the repository; `options` per (merchant, SKU)."""
-    lines = tuple([_loaded(row, options.get((row["merchant_id"], row["sku_id"]), {})) for row in rows])
+    """`empty` filled from rows of the repository, at least one; `options` per (merchant, SKU)."""
+    lines = tuple(
+        [
+            _loaded(row, options.get((row["merchant_id"], row["sku_id"]), {}))
+            for row in rows
+            if row["sku_id"] is not None
+        ]
+    )
     good = tuple([x.line for x in lines if x.selected and x.problem is None])
     problems = tuple([x.problem for x in lines if x.selected and x.problem is not None])
-    return Loaded(msgspec.structs.replace(empty, lines=good), problems, lines)
+    filled = msgspec.structs.replace(empty, lines=good, region=repository.region_of(rows[0]))
+    return Loaded(filled, problems, lines)
 
 
 def _loaded(row: asyncpg.Record, options: Mapping[str, Any]) -> LoadedLine:

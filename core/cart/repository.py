@@ -1,38 +1,59 @@
 """Statements of the cart. Every one names the account, so that they hold in the system scope too."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from core.cart.schemas import MAX_CART_LINES
-from core.db.tx import Tx
+from core.db.tx import Tx, columns
+from core.identity.addresses import SEALED
 from core.kit.geo import Point
 from core.types.pricing import Region
 
 # What is known of a line, whatever it came from: `w` has merchant_id, sku_id, quantity, selected, price_seen, source.
+# The address stands in each row; without lines there is one row, whose `sku_id` is null.
 _FACTS = """
-select w.merchant_id, w.sku_id, w.quantity, w.selected, w.price_seen, w.source::text as source,
+select a.*, w.merchant_id, w.sku_id, w.quantity, w.selected, w.price_seen, w.source::text as source,
   l.product_id, l.title, l.specs, l.image_url, l.price, l.category_path, l.shop_category_ids, l.weight_g, l.volume_cm3,
   l.requires_shipping, l.merchant_name, l.live, l.unavailable, s.on_hand - s.reserved as available
-from w left join listing_sku l on l.merchant_id = w.merchant_id and l.sku_id = w.sku_id
+from (select) one left join a on true left join w on true
+left join listing_sku l on l.merchant_id = w.merchant_id and l.sku_id = w.sku_id
 left join stock s on s.merchant_id = w.merchant_id and s.sku_id = w.sku_id
 """
 
-_CART = f"""
-with w as materialized (select * from cart_line where account_id = $1)
+# Region and position of the account's address $2, or of its default one for null.
+_PLACE = """
+select id as address_id, province, city, district, location from address
+where account_id = $1 and (id = $2 or ($2::uuid is null and is_default))
+"""
+_HOME = """
+select id as address_id, province, city, district, location from address where account_id = $1 and is_default
+"""
+
+
+def _cart(address: str) -> str:
+    return f"""
+with a as materialized ({address}), w as materialized (select * from cart_line where account_id = $1)
 {_FACTS} order by w.added_at, w.sku_id
 """  # noqa: S608
 
-_WANTED = f"""
-with w as materialized (
+
+def _wanted(address: str) -> str:
+    return f"""
+with a as materialized ({address}), w as materialized (
   select merchant_id, sku_id, quantity, true as selected, null::bigint as price_seen, c.source, n
-  from unnest($2::uuid[], $3::uuid[], $4::int[]) with ordinality t(merchant_id, sku_id, quantity, n)
+  from unnest($3::uuid[], $4::uuid[], $5::int[]) with ordinality t(merchant_id, sku_id, quantity, n)
   left join (select merchant_id, sku_id, source from cart_line where account_id = $1) c using (merchant_id, sku_id)
 )
 {_FACTS} order by w.n
 """  # noqa: S608
+
+
+_CART, _CART_TO_ORDER = _cart(_PLACE), _cart(SEALED)
+_WANTED, _WANTED_TO_ORDER = _wanted(_PLACE), _wanted(SEALED)
 
 # The rest of the cart and the changed line: a statement does not see what its own parts wrote.
 _REST = """
@@ -52,13 +73,13 @@ with put as (
     selected = coalesce($5::boolean, c.selected), source = coalesce(excluded.source, c.source)
   returning merchant_id, sku_id, quantity, selected, price_seen, source, added_at
 ),
-w as materialized (select * from put union all {_REST})
+a as materialized ({_HOME}), w as materialized (select * from put union all {_REST})
 {_FACTS} order by w.added_at, w.sku_id
 """  # noqa: S608
 
 _DROP = f"""
 with gone as (delete from cart_line where account_id = $1 and merchant_id = $2 and sku_id = $3),
-w as materialized ({_REST})
+a as materialized ({_HOME}), w as materialized ({_REST})
 {_FACTS} order by w.added_at, w.sku_id
 """  # noqa: S608
 
@@ -76,22 +97,28 @@ update cart_line c set selected = $2 where account_id = $1 and selected <> $2 an
 ))
 """
 
-_REGION = """
-select province, city, district, location from address
-where account_id = $1 and (id = $2 or ($2::uuid is null and is_default))
-"""
 
+async def cart(
+    tx: Tx, account_id: UUID, address_id: UUID | None, *, to_order: bool = False
+) -> list[asyncpg.Record]:
+    """All lines of the account's cart with their facts, oldest first, beside its address (None: the default one).
 
-async def cart(tx: Tx, account_id: UUID) -> list[asyncpg.Record]:
-    """All lines of the account's cart with their facts, oldest first."""
-    return await tx.fetch(_CART, account_id)
+    `to_order` reads the address with what is sealed in it.
+    """
+    return await tx.fetch(_CART_TO_ORDER if to_order else _CART, account_id, address_id)
 
 
 async def wanted(
-    tx: Tx, account_id: UUID, merchants: Sequence[UUID], skus: Sequence[UUID], quantities: Sequence[int]
+    tx: Tx,
+    account_id: UUID,
+    address_id: UUID | None,
+    lines: Sequence[Sequence[Any]],
+    *,
+    to_order: bool = False,
 ) -> list[asyncpg.Record]:
-    """These SKUs with their facts, in the order given; their source is that of the cart's line."""
-    return await tx.fetch(_WANTED, account_id, merchants, skus, quantities)
+    """The same for these (merchant_id, sku_id, quantity), in the order given; their source is that of the cart's line."""
+    sql = _WANTED_TO_ORDER if to_order else _WANTED
+    return await tx.fetch(sql, account_id, address_id, *columns(lines, 3))
 
 
 async def put(
@@ -102,7 +129,8 @@ async def put(
     selected: bool | None,
     source: dict[str, str] | None,
 ) -> list[asyncpg.Record]:
-    """Write one line and answer the cart; the line is missing there if the SKU is unknown or the cart is full."""
+    """Write one line and answer the cart beside the default address; the line is missing there if the SKU is
+    unknown or the cart is full."""
     if quantity == 0:
         return await tx.fetch(_DROP, account_id, *sku)
     encoded = msgspec.json.encode(source).decode() if source is not None else None
@@ -132,10 +160,9 @@ async def select(
     await tx.execute(_SELECT, account_id, selected, merchants, [s for _, s in skus or ()])
 
 
-async def region(tx: Tx, account_id: UUID, address_id: UUID | None) -> Region | None:
-    """Where the account's address (None: its default one) lies, without personal data; None if there is none."""
-    row = await tx.fetchrow(_REGION, account_id, address_id)
-    if row is None:
+def region_of(row: asyncpg.Record) -> Region | None:
+    """Where the address of a row lies, without personal data; None if there is none."""
+    if row["address_id"] is None:
         return None
     at = row["location"]
     return Region(

@@ -1,7 +1,6 @@
 """The cart and the quote."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -26,12 +25,12 @@ from core.db.tx import Tx
 from core.kit.errors import Conflict, FieldError, Invalid, NotFound
 from core.kit.ids import parse_pair, parse_ref, ref
 from core.pricing.service import price
-from core.types.pricing import Basket, Quote, Region
+from core.types.pricing import Basket, Quote
 
 
 async def show(tx: Tx, account_id: UUID) -> CartOut:
     """The account's cart, priced for its default address."""
-    return await _out(tx, account_id, await repository.cart(tx, account_id))
+    return await _out(tx, account_id, await repository.cart(tx, account_id, None))
 
 
 async def put(tx: Tx, account_id: UUID, sku_id: str, data: CartLineIn) -> CartOut:
@@ -60,30 +59,32 @@ async def clear_invalid(tx: Tx, account_id: UUID) -> CartOut:
 
 async def quote(tx: Tx, account_id: UUID, request: QuoteRequest) -> Quote:
     """Price the request for one of the account's addresses. Raises `NotFound` for an address it has not."""
-    address_id = parse_ref(request.address_id) if request.address_id else None
-    region = await repository.region(tx, account_id, address_id)
-    if address_id is not None and region is None:
+    loaded = await to_basket(tx, account_id, request)
+    if request.address_id and loaded.basket.region is None:
         raise NotFound("There is no such address.")
-    loaded = await to_basket(tx, account_id, request, region=region)
+    refuse_too_many(loaded)
     return await price(tx, loaded.basket, loaded.problems)
 
 
-async def to_basket(tx: Tx, account_id: UUID, request: QuoteRequest, *, region: Region | None) -> Loaded:
+async def to_basket(tx: Tx, account_id: UUID, request: QuoteRequest, *, to_order: bool = False) -> Loaded:
     """What `request` asks for, as a basket; one statement, in the buyer's or the system scope.
 
-    Raises `NotFound` for ids that are none, `Invalid` for the same SKU with different options or too many
-    of it, `Conflict` `too_many_lines` for a larger selection than one purchase may hold.
+    The basket has no region when there is no such address, or no default one; `to_order` loads the address too.
+    Raises `NotFound` for ids that are none, `Invalid` for the same SKU with different options or too many of it.
     """
+    address_id = parse_ref(request.address_id) if request.address_id else None
     wanted = merge(request.lines) if request.lines is not None else None
     shipping = {parse_ref(merchant_id): key for merchant_id, key in request.shipping.items()}
-    loaded = await basket.load(
-        tx, account_id=account_id, wanted=wanted, region=region, shipping=shipping, options=request.options
-    )
+    empty = Basket((), account_id, tx.now, None, shipping, request.options)
+    return await basket.load(tx, empty, account_id, wanted, address_id, to_order=to_order)
+
+
+def refuse_too_many(loaded: Loaded) -> None:
+    """Raises `Conflict` `too_many_lines` for a larger selection than one purchase may hold."""
     if sum(line.selected for line in loaded.lines) > MAX_QUOTE_LINES:
         raise Conflict(
             f"One purchase holds {MAX_QUOTE_LINES} articles; deselect some.", code="too_many_lines"
         )
-    return loaded
 
 
 def merge(lines: Iterable[WantedLine]) -> list[Wanted]:
@@ -103,10 +104,8 @@ def merge(lines: Iterable[WantedLine]) -> list[Wanted]:
     return list(found.values())
 
 
-async def _out(tx: Tx, account_id: UUID, rows: Iterable[asyncpg.Record]) -> CartOut:
-    region = await repository.region(tx, account_id, None)
-    options: Mapping[tuple[UUID, UUID], Mapping[str, Any]] = {}
-    loaded = basket.from_rows(Basket((), account_id, tx.now, region), rows, options)
+async def _out(tx: Tx, account_id: UUID, rows: Sequence[asyncpg.Record]) -> CartOut:
+    loaded = basket.from_rows(Basket((), account_id, tx.now), rows)
     quote = await price(tx, loaded.basket, loaded.problems)
     shops: dict[UUID, CartShop] = {}
     for line in loaded.lines:

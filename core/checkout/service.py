@@ -11,13 +11,13 @@ from core.checkout import repository
 from core.checkout.draft import Buyer, Draft
 from core.checkout.schemas import CheckoutRequest, CloseTimer
 from core.db.tx import Tx
-from core.identity.addresses import OrderAddress, address_for_order
+from core.identity.addresses import OrderAddress
 from core.kit.errors import Conflict, Invalid
-from core.kit.ids import parse_ref, ref
+from core.kit.ids import ref
 from core.orders.schemas import TradeOut
 from core.pricing import service as pricing
 from core.types.events import TradeEvent
-from core.types.pricing import Problem, Quote, Region
+from core.types.pricing import Problem, Quote
 
 
 async def checkout(tx: Tx, account_id: UUID, request: CheckoutRequest) -> TradeOut:
@@ -26,9 +26,11 @@ async def checkout(tx: Tx, account_id: UUID, request: CheckoutRequest) -> TradeO
     Raises `Conflict`: `out_of_stock` with the SKUs, `not_purchasable` with the problems, `price_changed` with the new
     quote, `too_many_unpaid`, and whatever a guard of a plugin refuses with.
     """
-    address = await _address(tx, account_id, request.address_id)
-    region = Region(address.province, address.city, address.district, address.location) if address else None
-    loaded = await cart.to_basket(tx, account_id, request, region=region)
+    loaded = await cart.to_basket(tx, account_id, request, to_order=True)
+    address = loaded.address
+    if request.address_id and address is None:
+        raise _address_gone()
+    cart.refuse_too_many(loaded)
     if not loaded.basket.lines and not loaded.problems:
         raise Invalid("There is nothing to buy: select cart lines or send lines.", code="empty")
     quote = await pricing.price(tx, loaded.basket, loaded.problems)
@@ -49,15 +51,12 @@ async def checkout(tx: Tx, account_id: UUID, request: CheckoutRequest) -> TradeO
     return drafting.shown(draft, Buyer(account_id, address))
 
 
-async def _address(tx: Tx, account_id: UUID, address_id: str | None) -> OrderAddress | None:
-    found = await address_for_order(tx, account_id, parse_ref(address_id) if address_id else None)
-    if address_id and found is None:
-        raise Conflict(
-            "This address is not in your address book; choose another.",
-            code="not_purchasable",
-            problems=[Problem("address_gone", "This address is not in your address book.")],
-        )
-    return found
+def _address_gone() -> Conflict:
+    return Conflict(
+        "This address is not in your address book; choose another.",
+        code="not_purchasable",
+        problems=[Problem("address_gone", "This address is not in your address book.")],
+    )
 
 
 def _address_problems(lines: Sequence[object], address: OrderAddress | None) -> list[Problem]:

@@ -81,6 +81,11 @@ async def reachable(work: Awaitable[T]) -> T:
         raise ConfigError(f"JISHI_DATABASE_URL is refused by the server: {error}.") from None
     except (asyncpg.InvalidCatalogNameError, asyncpg.InvalidAuthorizationSpecificationError) as error:
         raise ConfigError(f"JISHI_DATABASE_URL names what the server does not have: {error}.") from None
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise ConfigError(
+            f"The database refuses: {error}. The user of JISHI_DATABASE_URL must own the database and be a member of the "
+            "role jishi_app (grant jishi_app to <user>), or give JISHI_APP_DATABASE_URL."
+        ) from None
     except (OSError, asyncpg.CannotConnectNowError, asyncpg.InterfaceError, ArgumentError) as error:
         raise ConfigError(
             "The database of JISHI_DATABASE_URL does not answer; it is of the form "

@@ -6,12 +6,24 @@ back inside a transaction is closed instead of pooled, or the next borrower woul
 
 from typing import Any
 
+import asyncpg
 from sqlalchemy import event
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 _STATEMENT_CACHE = 500
+
+# What borrowing a connection raises while the database is away or coming back.
+UNREACHABLE = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    OSError,
+    SQLAlchemyError,
+    AsyncAdapt_asyncpg_dbapi.Error,
+)
 
 
 def create_engine(url: str, *, pool_size: int = 4, app_name: str = "jishi") -> AsyncEngine:
@@ -35,6 +47,7 @@ def create_engine(url: str, *, pool_size: int = 4, app_name: str = "jishi") -> A
         },
     )
     event.listen(engine.sync_engine.pool, "checkin", _discard_if_open)
+    event.listen(engine.sync_engine.pool, "checkout", _replace_if_closed)
     return engine
 
 
@@ -44,5 +57,14 @@ def create_owner_engine(url: str) -> AsyncEngine:
 
 
 def _discard_if_open(dbapi_connection: Any, record: Any) -> None:
-    if dbapi_connection is not None and dbapi_connection.driver_connection.is_in_transaction():
+    # A connection that was lost has no driver any more.
+    driver = dbapi_connection.driver_connection if dbapi_connection is not None else None
+    if driver is None or driver.is_closed() or driver.is_in_transaction():
         record.invalidate()
+
+
+def _replace_if_closed(dbapi_connection: Any, _record: object, _proxy: object) -> None:
+    """After the database went away and came back, hand out a new connection for each that died meanwhile."""
+    driver = dbapi_connection.driver_connection
+    if driver is None or driver.is_closed():
+        raise DisconnectionError

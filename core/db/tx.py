@@ -7,7 +7,7 @@ committed by the edge alone. Events emitted in it become rows of the outbox in t
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 from uuid import UUID
 
 import asyncpg
@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from core.db import outbox
+from core.db.engine import UNREACHABLE
 from core.hooks import Hooks
 from core.kit.clock import Clock, system_clock
 from core.kit.errors import Unauthorized, Unavailable
@@ -33,7 +34,12 @@ _FORGET = ";".join(
 
 
 class Tx:
-    """A transaction in a scope. Reads in the `anonymous` scope run without BEGIN: public tables need no setting."""
+    """A transaction in a scope. Reads in the `anonymous` scope run without BEGIN: public tables need no setting.
+
+    `on_end` is told the statements of every transaction of this process once it has ended, for the metrics.
+    """
+
+    on_end: ClassVar[Callable[[int], None] | None] = None
 
     def __init__(
         self, engine: AsyncEngine, snapshot: Snapshot, scope: Scope, env: Env, clock: Clock = system_clock
@@ -43,6 +49,7 @@ class Tx:
         self.env = env
         self.now: datetime = clock()
         self.statements = 0
+        self._reported = 0
         self._engine = engine
         self._pooled: Any = None
         self._driver: asyncpg.Connection | None = None
@@ -174,6 +181,7 @@ class Tx:
         """Roll back whatever was not committed."""
         if self._driver is not None and self._open:
             self._open = False
+            self.statements += 1
             try:
                 await self._driver.execute("ROLLBACK")
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
@@ -195,7 +203,7 @@ class Tx:
     async def _begin(self) -> asyncpg.Connection:
         try:
             self._pooled = await self._engine.raw_connection()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except UNREACHABLE as error:
             raise Unavailable("The database cannot be reached; try again in a moment.") from error
         driver: asyncpg.Connection = self._pooled.driver_connection
         self._driver = driver
@@ -219,6 +227,9 @@ class Tx:
             self._session = None
         if pooled is not None:
             pooled.close()
+        if Tx.on_end is not None and self.statements > self._reported:
+            Tx.on_end(self.statements - self._reported)
+            self._reported = self.statements
 
 
 class Savepoint:

@@ -8,19 +8,15 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import ModuleType
-from typing import Any
 
 import asyncpg
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from sqlalchemy import event
-from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
-from core.db.engine import create_engine
+from core.db.engine import UNREACHABLE, create_engine
 from core.db.migrations import History
 from core.db.tx import Tx
 from core.deployment import state as states
@@ -36,14 +32,7 @@ _POLL = 5.0
 _RECONNECT = (0.2, 0.5, 1.0, 2.0)
 
 # How a database that went away shows; the last while it is still starting.
-AWAY = (
-    Unavailable,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    OSError,
-    SQLAlchemyError,
-    AsyncAdapt_asyncpg_dbapi.Error,
-)
+AWAY = (Unavailable, *UNREACHABLE)
 
 _log = structlog.get_logger("jishi.deployment")
 
@@ -70,7 +59,6 @@ class Runtime:
         self.engine = create_engine(
             settings.app_database_url, pool_size=settings.pool_size, app_name=app_name
         )
-        event.listen(self.engine.sync_engine.pool, "checkout", _replace_if_closed)
         self.redis: Redis = Redis.from_url(
             settings.redis_url, socket_timeout=5, socket_connect_timeout=2, retry=Retry(NoBackoff(), 1)
         )
@@ -130,7 +118,7 @@ class Runtime:
     async def listen(self) -> None:
         """Follow the database until cancelled, however often it goes away and comes back."""
         failures = 0
-        while True:
+        while not cancelled():
             began = asyncio.get_running_loop().time()
             try:
                 await self._follow()
@@ -172,6 +160,8 @@ class Runtime:
             await connection.add_listener(CHANNEL, lambda *_: announced.set())
             while not connection.is_closed():
                 await self.reload()
+                if cancelled():
+                    return
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(announced.wait(), _POLL)
                 announced.clear()
@@ -180,10 +170,10 @@ class Runtime:
             connection.terminate()
 
 
-def _replace_if_closed(dbapi_connection: Any, _record: object, _proxy: object) -> None:
-    """After the database went away and came back, hand out a new connection for each that died meanwhile."""
-    if dbapi_connection.driver_connection.is_closed():
-        raise DisconnectionError
+def cancelled() -> bool:
+    """Whether this task was asked to end. Loops look, for redis-py often swallows the cancellation itself (Python 3.11)."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def histories(classes: Mapping[str, type[Plugin]], names: Iterable[str]) -> list[History]:

@@ -44,8 +44,9 @@ select id, recipient, phone, street, province, city, district, location, is_defa
 where account_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3
 """
 
-_FOR_ORDER = """
-select recipient, phone, street, province, city, district, location from address
+# The address $2 of account $1, or its default one for null, as it is stored; `opened` makes an `OrderAddress` of it.
+SEALED = """
+select id as address_id, recipient, phone, street, province, city, district, location from address
 where account_id = $1 and (id = $2 or ($2::uuid is null and is_default))
 """
 
@@ -62,21 +63,12 @@ class OrderAddress(msgspec.Struct, frozen=True):
     location: Point | None = None
 
 
-async def address_for_order(tx: Tx, account_id: UUID, address_id: UUID | None) -> OrderAddress | None:
-    """The account's address `address_id`, or its default one for None; None when there is no such address.
-
-    One statement, in any scope that may read the account's addresses.
-    """
-    row = await tx.fetchrow(_FOR_ORDER, account_id, address_id)
-    return None if row is None else _opened(tx.env.vault, account_id, row)
-
-
 async def page(tx: Tx, account_id: UUID, limit: int, cursor: str | None) -> Page[AddressView]:
     """The account's addresses, newest first."""
     before = decode_cursor(cursor, UUID) if cursor else None
     rows = await tx.fetch(_PAGE, account_id, before, check_limit(limit) + 1)
     items = [
-        _view(r["id"], _opened(tx.env.vault, account_id, r), is_default=r["is_default"]) for r in rows[:limit]
+        _view(r["id"], opened(tx.env.vault, account_id, r), is_default=r["is_default"]) for r in rows[:limit]
     ]
     return Page(items, encode_cursor(rows[limit - 1]["id"]) if len(rows) > limit else None)
 
@@ -143,7 +135,8 @@ def _sealed(vault: Vault, account_id: UUID, address: OrderAddress) -> tuple[obje
     )
 
 
-def _opened(vault: Vault, account_id: UUID, row: asyncpg.Record) -> OrderAddress:
+def opened(vault: Vault, account_id: UUID, row: asyncpg.Record) -> OrderAddress:
+    """The address in a row of its columns. Raises `ValueError` for one sealed for another account or key."""
     place = row["location"]
     return OrderAddress(
         recipient=vault.open(row["recipient"], f"address.recipient:{account_id}"),

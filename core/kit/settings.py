@@ -8,7 +8,7 @@ from core.kit.crypto import Vault
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Times are in seconds. `docs/settings.md` is generated from this class and its comments."""
+    """Times are in seconds. `docs/settings.md` describes each."""
 
     data: str = ".jishi"
     host: str = "127.0.0.1"

@@ -13,7 +13,7 @@ from core.ledger import service as ledger
 from core.ledger.rules import OrderMoney, late_payment_transfers, pay_transfers
 from core.payment import repository
 from core.payment.provider import Notification, PaidNotice, PaymentProvider
-from core.payment.repository import OrderLeg
+from core.payment.repository import OrderLeg, Received
 from core.types.events import OrderEvent
 
 Result = Literal["applied", "late", "duplicate", "mismatch"]
@@ -32,19 +32,20 @@ async def notified(tx: Tx, provider: PaymentProvider, notification: Notification
     One that does not fit our books is kept with the result `mismatch` and answered like any other: sending it again
     would not mend it. Raises `NotFound` for a payment that is not ours, which is not kept.
     """
-    result = await apply(tx, notification.paid)
     where = f"payment_notification.body:{provider.key}:{notification.event_id}"
     sealed = tx.env.vault.seal(body.decode("utf-8", "replace"), where)
-    await repository.store_notification(
-        tx, provider.key, notification.event_id, notification.paid.payment_id, sealed, result
-    )
+    received = Received(provider.key, notification.event_id, sealed)
+    result = await apply(tx, notification.paid, received)
+    if result != "applied":
+        await repository.store_notification(tx, received, notification.paid.payment_id, result)
     return result
 
 
-async def apply(tx: Tx, notice: PaidNotice) -> Result:
+async def apply(tx: Tx, notice: PaidNotice, received: Received | None = None) -> Result:
     """A payment was captured. Needs the system scope; three statements however many orders there are.
 
-    * `applied`: payment, trade and orders are paid, the money is in the ledger, `order_paid` is emitted per order.
+    * `applied`: payment, trade and orders are paid, the money is in the ledger, `order_paid` is emitted per order, and
+      `received` is kept; with any other result that is left to the caller.
     * `late`: the trade is closed or paid otherwise; the whole payment is sent back.
     * `duplicate`: known already, nothing changes.
     * `mismatch`: provider, amount or shares differ from what was asked; nothing changes.
@@ -60,7 +61,7 @@ async def apply(tx: Tx, notice: PaidNotice) -> Result:
     if payment["status"] not in ("created", "closed"):
         return "duplicate"
     if payment["trade_status"] == "unpaid":
-        await _capture(tx, payment["account_id"], payment["trade_id"], notice, legs)
+        await _capture(tx, payment["account_id"], payment["trade_id"], notice, legs, received)
         return "applied"
     await _send_back(tx, payment["account_id"], notice, legs)
     return "late"
@@ -73,9 +74,14 @@ def _fits(notice: PaidNotice, provider: str, amount: int, legs: Sequence[OrderLe
 
 
 async def _capture(
-    tx: Tx, account_id: UUID, trade_id: UUID, notice: PaidNotice, legs: Sequence[OrderLeg]
+    tx: Tx,
+    account_id: UUID,
+    trade_id: UUID,
+    notice: PaidNotice,
+    legs: Sequence[OrderLeg],
+    received: Received | None,
 ) -> None:
-    paid = await repository.mark_paid(tx, account_id, notice, legs)
+    paid = await repository.mark_paid(tx, account_id, notice, legs, received)
     assert paid == len(legs), "an unpaid trade has unpaid orders only"
     await ledger.post(
         tx,

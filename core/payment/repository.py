@@ -55,6 +55,7 @@ where p.id = $1 and p.subject_kind = 'trade'
 for update of p, t
 """
 
+# The notification that brought the news, if there was one ($10 is not null), is kept in the same statement.
 _PAID = """
 with want as (
   select * from unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::text[]) w(merchant_id, order_id, log_id, gateway_ref)
@@ -75,6 +76,9 @@ with want as (
   insert into order_log (merchant_id, id, order_id, account_id, old_status, new_status, reason, at)
   select want.merchant_id, want.log_id, want.order_id, $1, 'unpaid', 'paid', 'payment captured', $9
   from want join paid_order o on o.merchant_id = want.merchant_id and o.id = want.order_id
+), kept as (
+  insert into payment_notification (provider, event_id, payment_id, body, received_at, applied_at, result)
+  select $10::text, $11::text, $2, $12::bytea, $9, $9, 'applied' where $10::text is not null on conflict do nothing
 )
 select count(*) from paid_order
 """
@@ -126,6 +130,14 @@ class OrderLeg(msgspec.Struct, frozen=True):
     order_id: UUID
     amount: int
     market_borne: int = 0
+
+
+class Received(msgspec.Struct, frozen=True):
+    """A notification as it is kept: `body` is encrypted."""
+
+    provider: str
+    event_id: str
+    body: bytes
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -181,8 +193,11 @@ async def lock(tx: Tx, payment_id: UUID) -> tuple[asyncpg.Record, list[OrderLeg]
     return None if row is None else (row, _legs(row["legs"]))
 
 
-async def mark_paid(tx: Tx, account_id: UUID, notice: PaidNotice, legs: Sequence[OrderLeg]) -> int:
-    """Payment, legs, trade and orders become paid; the answer is how many orders did."""
+async def mark_paid(
+    tx: Tx, account_id: UUID, notice: PaidNotice, legs: Sequence[OrderLeg], received: Received | None
+) -> int:
+    """Payment, legs, trade and orders become paid, and `received` is kept as applied; the answer is how many orders
+    became paid."""
     refs = {leg.merchant_id: leg.gateway_ref for leg in notice.legs}
     rows = [(leg.merchant_id, leg.order_id, new_id(), refs.get(leg.merchant_id)) for leg in legs]
     return int(
@@ -194,6 +209,11 @@ async def mark_paid(tx: Tx, account_id: UUID, notice: PaidNotice, legs: Sequence
             notice.paid_at,
             notice.provider_ref,
             tx.now,
+            *(
+                (None, None, None)
+                if received is None
+                else (received.provider, received.event_id, received.body)
+            ),
         )
     )
 
@@ -206,11 +226,17 @@ async def mark_late(tx: Tx, account_id: UUID, notice: PaidNotice) -> None:
     )
 
 
-async def store_notification(
-    tx: Tx, provider: str, event_id: str, payment_id: UUID, body: bytes, result: str
-) -> None:
-    """Keep a notification (encrypted body) and what came of it; one that is known stays as it was."""
-    await tx.execute(_STORE_NOTIFICATION, provider, event_id, payment_id, body, tx.now, result)
+async def store_notification(tx: Tx, received: Received, payment_id: UUID, result: str) -> None:
+    """Keep a notification and what came of it; one that is known stays as it was."""
+    await tx.execute(
+        _STORE_NOTIFICATION,
+        received.provider,
+        received.event_id,
+        payment_id,
+        received.body,
+        tx.now,
+        result,
+    )
 
 
 async def refunding(tx: Tx, payment_id: UUID) -> tuple[asyncpg.Record, list[OrderLeg]] | None:

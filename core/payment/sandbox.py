@@ -36,13 +36,15 @@ TIMESTAMP, SIGNATURE = "x-sandbox-timestamp", "x-sandbox-signature"
 
 _OPEN = """
 insert into sandbox_payment (id, reference, amount, legs, created_at, expires_at)
-values ($1, $2, $3, $4::jsonb, $5, $6) on conflict (reference) do nothing
+values ($1, $2, $3, $4::jsonb, $5, $6) on conflict (reference) do update set reference = excluded.reference
+returning id
 """
-_READ = """
-select id, reference, amount, legs::text, status, paid_at, notified from sandbox_payment where reference = $1
-"""
+_COLUMNS = "id, reference, amount, legs::text, status, paid_at, notified"
+_READ = f"select {_COLUMNS} from sandbox_payment where reference = $1"  # noqa: S608
 _LOCK = f"{_READ} for update"
-_SET_PAID = "update sandbox_payment set status = 'paid', paid_at = $2 where id = $1"
+_PAY = f"""
+update sandbox_payment set status = 'paid', paid_at = $2 where reference = $1 and status = 'open' returning {_COLUMNS}
+"""  # noqa: S608
 _SET_CLOSED = "update sandbox_payment set status = 'closed' where id = $1"
 _SET_SENT = (
     "update sandbox_payment set notified = notified or $2, attempts = attempts + 1 where reference = $1"
@@ -80,6 +82,16 @@ class NotifyDue(msgspec.Struct, frozen=True):
     attempt: int = 0
 
 
+class Booked:
+    """A payment as it stood in the sandbox's books; `notified` when our side has acknowledged it."""
+
+    __slots__ = ("notified", "row")
+
+    def __init__(self, row: asyncpg.Record) -> None:
+        self.row = row
+        self.notified: bool = row["notified"]
+
+
 class SandboxProvider:
     """The sandbox as a provider (see `core.payment.provider.PaymentProvider`)."""
 
@@ -92,7 +104,7 @@ class SandboxProvider:
             for leg in order.legs
         ]
         async with outside.new_tx(SYSTEM) as tx:
-            await tx.execute(
+            sandbox_id = await tx.fetchval(
                 _OPEN,
                 new_id(),
                 order.reference,
@@ -101,9 +113,8 @@ class SandboxProvider:
                 tx.now,
                 order.expires_at,
             )
-            row = await _row(tx, _READ, order.reference)
         pay_url = f"/api/payments/{KEY}/{order.reference}/pay"
-        return Created(ref(row["id"]), {"payment_id": order.reference, "pay_url": pay_url})
+        return Created(ref(sandbox_id), {"payment_id": order.reference, "pay_url": pay_url})
 
     async def query(self, outside: Outside, payment_id: UUID) -> QueryResult:
         """How the payment stands in the sandbox's books."""
@@ -165,19 +176,21 @@ class SandboxProvider:
         )
 
 
-async def pay(outside: Outside, payment_id: str) -> bool:
-    """The buyer pays: booked once, and a notification is due. The answer is whether our side has acknowledged one.
+async def pay(outside: Outside, payment_id: str) -> Booked:
+    """The buyer pays: booked once, and a notification is due.
 
     Raises `NotFound`, `Conflict` (`payment_closed`).
     """
     async with outside.new_tx(SYSTEM) as tx:
-        row = await _row(tx, _LOCK, payment_id)
-        if row["status"] == "closed":
-            raise Conflict("This payment was closed.", code="payment_closed")
-        if row["status"] == "open":
-            await tx.execute(_SET_PAID, row["id"], tx.now)
+        row = await tx.fetchrow(_PAY, payment_id, tx.now)
+        if row is not None:
             tx.schedule("core", "sandbox_notify", NotifyDue(payment_id), tx.now + FIRST_RESEND)
-    return bool(row["notified"])
+        else:
+            # A payment that is not open never becomes open again, so nothing needs to be locked.
+            row = await _row(tx, _READ, payment_id)
+            if row["status"] == "closed":
+                raise Conflict("This payment was closed.", code="payment_closed")
+    return Booked(row)
 
 
 async def is_notified(tx: Tx, payment_id: str) -> bool:
@@ -192,10 +205,16 @@ async def notify(outside: Outside, payment_id: str) -> bool:
     Sends nothing when it was acknowledged before. Raises `NotFound`.
     """
     async with outside.new_tx(SYSTEM) as tx:
-        row = await _row(tx, _READ, payment_id)
-    if row["notified"]:
-        return True
-    body = _message(row)
+        booked = Booked(await _row(tx, _READ, payment_id))
+    return booked.notified or await send(outside, booked)
+
+
+async def send(outside: Outside, booked: Booked) -> bool:
+    """Send the signed notification of a paid payment over HTTP; True when our side has acknowledged it.
+
+    One that comes a second time changes nothing on our side.
+    """
+    body = _message(booked.row)
     stamp = str(int(outside.clock().timestamp()))
     headers = {
         "Content-Type": "application/json",
@@ -208,7 +227,7 @@ async def notify(outside: Outside, payment_id: str) -> bool:
     except httpx.HTTPError:
         acknowledged = False
     async with outside.new_tx(SYSTEM) as tx:
-        await tx.execute(_SET_SENT, payment_id, acknowledged)
+        await tx.execute(_SET_SENT, booked.row["reference"], acknowledged)
     return acknowledged
 
 

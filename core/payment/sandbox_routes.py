@@ -20,9 +20,10 @@ async def sandbox_pay(
 ) -> SandboxPayOut:
     """The buyer pays. Doing it again gives the same answer, and sends a notification that was not acknowledged."""
     outside, payment_id = Outside(tx.env, http, new_tx), ref(parse_ref(payment_id))
-    notified = await sandbox.pay(outside, payment_id)
+    booked = await sandbox.pay(outside, payment_id)
+    notified = booked.notified
     if not notified and (data is None or data.notify):
-        notified = await sandbox.notify(outside, payment_id)
+        notified = await sandbox.send(outside, booked)
     return SandboxPayOut("paid", notified=notified)
 
 

@@ -4,14 +4,24 @@ from typing import Any
 
 from prometheus_client import Counter, Histogram
 
+from core.db.tx import Tx
+
 REQUESTS = Counter("jishi_requests", "Requests answered", ["route", "method", "status"])
-STATEMENTS = Counter("jishi_statements", "SQL statements sent for requests", ["route", "method"])
+STATEMENTS = Counter(
+    "jishi_statements", "SQL statements of the transactions around requests", ["route", "method"]
+)
+ALL_STATEMENTS = Counter(
+    "jishi_sql",
+    "SQL statements of all transactions of this process, also those that a request opened beside its own",
+)
 SECONDS = Histogram(
     "jishi_request_seconds",
     "Time to the first byte of the answer",
     ["route", "method"],
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )
+
+Tx.on_end = ALL_STATEMENTS.inc
 
 _children: dict[tuple[int, str, int], tuple[Any, Any, Any]] = {}
 

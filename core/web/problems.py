@@ -107,7 +107,7 @@ def _render(
     status: int, code: str, title: str, detail: str, extra: Mapping[str, Any], headers: Mapping[str, str] = {}
 ) -> Problem:
     body = {
-        "type": f"/api/docs/problems#{code}",
+        "type": f"urn:jishi:problem:{code}",
         "title": title,
         "status": status,
         "code": code,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import structlog
 
-from core.deployment.runtime import Runtime
+from core.deployment.runtime import Runtime, cancelled
 from core.types.scope import SYSTEM
 
 KEEP = timedelta(days=7)
@@ -67,7 +67,7 @@ async def _delete(runtime: Runtime, sql: str, *args: datetime | UUID) -> int:
 
 async def run(runtime: Runtime) -> None:
     """Once an hour until cancelled."""
-    while True:
+    while not cancelled():
         await asyncio.sleep(_EVERY)
         try:
             _log.info("swept", **await sweep(runtime))

@@ -96,9 +96,7 @@ class _Worker:
             "worker ready", generation=runtime.snapshot.generation, plugins=list(runtime.snapshot.active)
         )
         await self._stop.wait()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _ended(tasks)
         await self._stopped(worker)
         _log.info("worker stopped")
 
@@ -133,3 +131,12 @@ class _Worker:
 
     async def _waiting(self) -> int:
         return int(await self._runtime.redis.llen(f"{NAMESPACE}:{QUEUE}"))
+
+
+async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: a driver may swallow one cancellation, and the loop around it goes to sleep."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.2)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from redis.exceptions import RedisError
 
-from core.deployment.runtime import AWAY, Runtime
+from core.deployment.runtime import AWAY, Runtime, cancelled
 from core.worker.claim import BATCH, Claimed, claim, revive
 
 EPOCH = "jishi:epoch"
@@ -35,7 +35,7 @@ class Relay:
     async def run(self) -> None:
         """Until cancelled, however often database and Redis go away and come back."""
         failures = 0
-        while True:
+        while not cancelled():
             try:
                 busy = await self.round()
                 failures = 0

@@ -19,7 +19,7 @@ class ScopeIn(msgspec.Struct, frozen=True):
     """Which goods a coupon is meant for; categories include those below them."""
 
     kind: Literal["all", "products", "categories", "merchants"] = "all"
-    ids: Annotated[list[Id], Meta(max_length=MAX_IDS)] = []
+    ids: Annotated[tuple[Id, ...], Meta(max_length=MAX_IDS)] = ()
 
 
 class Valid(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from core.api import Basket, ParcelDraft, Permission, Plugin, ShippingOption, Tx, hookimpl
 from plugins.express_delivery import models, routes, rules, service
 from plugins.express_delivery.config import ExpressDeliveryConfig
+from plugins.express_delivery.remembered import RememberedTerms
 
 
 class ExpressDeliveryPlugin(Plugin):
@@ -21,10 +24,14 @@ class ExpressDeliveryPlugin(Plugin):
     merchant_routes = routes.merchant_routes
     permissions = (Permission("express_delivery.manage", "merchant", "设置快递运费", ("clerk",)),)
 
+    def __init__(self, config: msgspec.Struct) -> None:
+        super().__init__(config)
+        self.remembered = RememberedTerms()
+
     @hookimpl
     async def shipping_options(self, tx: Tx, basket: Basket) -> Sequence[ShippingOption]:
-        """One way to ship for each shop of the basket with something to send."""
-        return await service.options(tx, basket)
+        """One way to ship for each shop of the basket with something to send; terms may be 5 seconds old."""
+        return await service.options(tx, basket, self.remembered)
 
     @hookimpl
     async def parcel_shipping(self, tx: Tx, parcel: ParcelDraft) -> None:  # noqa: ARG002

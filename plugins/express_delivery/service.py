@@ -6,20 +6,21 @@ from uuid import UUID
 from core.api import Basket, FlatFee, NotFound, Principal, ShippingOption, Tx
 from plugins.express_delivery import repository
 from plugins.express_delivery.config import ExpressDeliveryConfig
+from plugins.express_delivery.remembered import RememberedTerms
 from plugins.express_delivery.repository import Terms
 from plugins.express_delivery.schemas import SettingsIn, SettingsOut
 
 KEY = "express_delivery:flat"
 
 
-async def options(tx: Tx, basket: Basket) -> Sequence[ShippingOption]:
-    """One option for each shop of the basket with something to send; at most one statement."""
+async def options(tx: Tx, basket: Basket, remembered: RememberedTerms) -> Sequence[ShippingOption]:
+    """One option for each shop of the basket with something to send; a statement only for shops not remembered."""
     shops = sorted({line.merchant_id for line in basket.lines if line.requires_shipping})
     if not shops:
         return ()
     config = tx.config(ExpressDeliveryConfig)
     default = Terms(config.default_fee, config.default_free_from)
-    own = await repository.terms(tx, shops)
+    own = await remembered.of(tx, shops)
     return [_option(shop, own.get(shop, default), config.promise) for shop in shops]
 
 
@@ -38,8 +39,18 @@ async def settings(tx: Tx, me: Principal) -> SettingsOut:
 
 
 async def save(tx: Tx, me: Principal, data: SettingsIn) -> SettingsOut:
-    """Set the terms of the shop of `me`, for quotes from now on. Raises `NotFound` without a shop."""
-    await repository.save(tx, _shop(me), Terms(data.fee, data.free_from))
+    """Set the terms of the shop of `me`, for quotes from now on (in other processes within 5 seconds).
+
+    Raises `NotFound` without a shop.
+    """
+    shop, running = _shop(me), tx.snapshot.active["express_delivery"]
+    await repository.save(tx, shop, Terms(data.fee, data.free_from))
+
+    async def forget() -> None:
+        if remembered := getattr(running, "remembered", None):
+            remembered.forget(shop)
+
+    tx.after_commit(forget)
     return SettingsOut(data.fee, data.free_from, tx.config(ExpressDeliveryConfig).promise, own=True)
 
 

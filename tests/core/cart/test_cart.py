@@ -221,8 +221,8 @@ async def test_putting_a_line_takes_few_statements(runtime: Any) -> None:
         plugins = len(runtime.snapshot.hooks.of(_hook("price_rules"))) + len(
             runtime.snapshot.hooks.of(_hook("shipping_options"))
         )
-        # BEGIN, write and read, region, one for each load.
-        assert tx.statements <= 3 + plugins
+        # BEGIN, one that writes and reads all, one for each load.
+        assert tx.statements <= 2 + plugins
 
 
 def _hook(name: str) -> Any:
@@ -237,8 +237,8 @@ async def test_a_basket_is_loaded_in_the_system_scope_with_its_owners_lines_only
         async with runtime.tx(scopes.buyer(account_id)) as tx:
             await service.put(tx, account_id, bowl.ref, CartLineIn(quantity, source={"slot": str(quantity)}))
     async with runtime.tx(SYSTEM) as tx:
-        cart = await service.to_basket(tx, mine, QuoteRequest(), region=None)
-        given = await service.to_basket(tx, mine, QuoteRequest(lines=[WantedLine(bowl.ref, 3)]), region=None)
+        cart = await service.to_basket(tx, mine, QuoteRequest())
+        given = await service.to_basket(tx, mine, QuoteRequest(lines=[WantedLine(bowl.ref, 3)]))
     assert [line.quantity for line in cart.basket.lines] == [2]
     assert [(line.quantity, line.source) for line in given.basket.lines] == [(3, {"slot": "2"})]
     assert given.names == {bowl.merchant_id: "荣昌陶"}

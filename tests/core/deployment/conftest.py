@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 import asyncpg
 import msgspec
 import pytest
-from deployment_plugins import CLASSES, Make
 
 from core import hookspecs
 from core.deployment.runtime import Runtime
@@ -13,6 +12,7 @@ from core.deployment.service import ensure
 from core.kit.crypto import Vault
 from core.kit.settings import Env, Settings
 from core.plugin import Plugin
+from tests.core.deployment.deployment_plugins import CLASSES, Make
 
 
 @pytest.fixture

@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from deployment_plugins import Make
-
 from core.deployment import service
 from core.deployment.runtime import Runtime
 from core.types.scope import ANONYMOUS, PLATFORM
+from tests.core.deployment.deployment_plugins import Make
 
 
 @asynccontextmanager

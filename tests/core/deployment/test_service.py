@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
-from deployment_plugins import CLASSES, Base, BaseConfig, Make
 
 from core import hookspecs
 from core.deployment import service
@@ -13,6 +12,7 @@ from core.deployment.schemas import PluginInfo
 from core.kit.errors import Conflict, JishiError, NotFound
 from core.kit.ids import new_id
 from core.types.scope import PLATFORM
+from tests.core.deployment.deployment_plugins import CLASSES, Base, BaseConfig, Make
 
 _BY = new_id()
 

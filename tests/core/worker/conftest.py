@@ -8,11 +8,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import worker_probe as probing
-from worker_probe import Start
 
 from core.deployment.runtime import Runtime
 from core.kit.settings import Settings
+from tests.core.worker import worker_probe as probing
+from tests.core.worker.worker_probe import Start
 
 _FOLDER = Path(__file__).parent
 _ROOT = _FOLDER.parents[2]

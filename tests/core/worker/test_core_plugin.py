@@ -4,7 +4,6 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from worker_probe import register, statuses
 
 from core import hookspecs
 from core.db.tx import Tx
@@ -16,6 +15,7 @@ from core.types.scope import SYSTEM
 from core.worker import housekeeping
 from core.worker.core_plugin import CorePlugin
 from core.worker.inline import drain
+from tests.core.worker.worker_probe import register, statuses
 
 _LISTING = """
 insert into listing (merchant_id, product_id, merchant_name, title, price, sales, category_path, grams, live, description,

@@ -5,7 +5,6 @@ from datetime import timedelta
 from uuid import UUID
 
 import msgspec
-from worker_probe import Probe, ProbeConfig, Ring, marks, register, statuses
 
 from core import hookspecs
 from core.deployment import service
@@ -17,6 +16,7 @@ from core.types.scope import PLATFORM, SYSTEM, buyer, merchant
 from core.worker.claim import claim
 from core.worker.deliver import MAX_TRIES, Outcome, deliver, handler
 from core.worker.inline import drain
+from tests.core.worker.worker_probe import Probe, ProbeConfig, Ring, marks, register, statuses
 
 
 def _with(runtime: Runtime, config: ProbeConfig) -> None:

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from worker_probe import Start, make_runtime, marks, prepare, register, until
 
 from core.db import migrations
 from core.deployment import service
@@ -17,6 +16,7 @@ from core.deployment.runtime import Runtime
 from core.embedded import Engines
 from core.kit.settings import Settings
 from core.types.scope import PLATFORM
+from tests.core.worker.worker_probe import Start, make_runtime, marks, prepare, register, until
 
 _EVENTS = 200
 

@@ -1,7 +1,7 @@
 """Express delivery: what it costs, who carries, and whose settings they are."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
@@ -16,6 +16,7 @@ from core.types.scope import ANONYMOUS, SYSTEM, Audience
 from plugins.express_delivery import rules
 from plugins.express_delivery.config import ExpressDeliveryConfig
 from plugins.express_delivery.models import METADATA
+from plugins.express_delivery.remembered import RememberedTerms
 from plugins.express_delivery.repository import Terms, save
 from tests.support.placed_orders import bearer
 
@@ -44,7 +45,9 @@ async def options(tx: Any, for_basket: Basket) -> list[Any]:
     return list(await hook(tx, for_basket))
 
 
-async def test_each_shop_with_something_to_send_gets_one_option_in_one_statement(runtime: Any) -> None:
+async def test_shipping_options_give_each_shop_with_something_to_send_one_option_in_one_statement(
+    runtime: Any,
+) -> None:
     own, default, nothing_to_send = new_id(), new_id(), new_id()
     async with runtime.tx(scopes.merchant(own)) as tx:
         await save(tx, own, Terms(500, None))
@@ -60,6 +63,66 @@ async def test_each_shop_with_something_to_send_gets_one_option_in_one_statement
         own: ("express_delivery:flat", "express", "快递", 500, None, CONFIG.promise),
         default: ("express_delivery:flat", "express", "快递", 800, 9900, CONFIG.promise),
     }
+
+
+async def test_terms_just_read_are_not_read_again_until_five_seconds_have_passed(runtime: Any) -> None:
+    shop, present = new_id(), 100.0
+    remembered = RememberedTerms(lambda: present)
+    async with runtime.tx(SYSTEM) as tx:
+        await save(tx, shop, Terms(500, None))
+        assert await remembered.of(tx, [shop, new_id()]) == {shop: Terms(500, None)}
+        await save(tx, shop, Terms(700, 1))
+        before, present = tx.statements, 104.9
+        assert await remembered.of(tx, [shop]) == {shop: Terms(500, None)}
+        assert tx.statements == before
+        present = 105.0
+        assert await remembered.of(tx, [shop]) == {shop: Terms(700, 1)}
+
+
+async def test_that_a_shop_has_set_nothing_is_remembered_too(runtime: Any) -> None:
+    remembered, shop = RememberedTerms(), new_id()
+    async with runtime.tx(ANONYMOUS) as tx:
+        assert await remembered.of(tx, [shop]) == await remembered.of(tx, [shop]) == {}
+        assert tx.statements == 1
+
+
+async def test_what_a_shop_sets_holds_at_once_in_this_process(runtime: Any, client: Any) -> None:
+    shop = new_id()
+    mine = await bearer(runtime, Audience.MERCHANT, merchant_id=shop, roles=("clerk",))
+    for fee in (300, 400):
+        saved = await client.put(AT, json={"fee": fee, "free_from": None}, headers=mine)
+        assert saved.status_code == 200
+        async with runtime.tx(ANONYMOUS) as tx:
+            [option] = await options(tx, basket((shop, True)))
+        assert option.terms.amount == fee
+
+
+async def test_terms_saved_while_they_are_read_are_not_remembered_as_they_were(runtime: Any) -> None:
+    shop, remembered = new_id(), RememberedTerms()
+
+    class Saving:
+        """Reads the old terms; the shop saves new ones before the answer arrives."""
+
+        async def fetch(self, sql: str, *args: Any) -> Any:
+            rows = await tx.fetch(sql, *args)
+            remembered.forget(shop)
+            return rows
+
+    async with runtime.tx(SYSTEM) as tx:
+        assert await remembered.of(cast("Any", Saving()), [shop]) == {}
+        await save(tx, shop, Terms(700, None))
+        assert await remembered.of(tx, [shop]) == {shop: Terms(700, None)}
+
+
+async def test_only_so_many_shops_are_remembered(runtime: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plugins.express_delivery.remembered.MOST", 3)
+    remembered = RememberedTerms()
+    async with runtime.tx(ANONYMOUS) as tx:
+        for _ in range(5):
+            await remembered.of(tx, [new_id(), new_id()])
+            assert len(remembered._kept) <= 3
+        await remembered.of(tx, [new_id() for _ in range(9)])
+        assert len(remembered._kept) <= 3
 
 
 async def test_a_basket_without_anything_to_send_asks_the_database_nothing(runtime: Any) -> None:
@@ -104,7 +167,7 @@ def test_numbers_that_can_be_waybills_pass(number: str) -> None:
 @pytest.mark.parametrize(
     "number", ["", "12345", "9" * 41, "SF 123456", "SF123456\n", "ＳＦ１２３４５６", "sf_123456"]
 )
-def test_numbers_that_cannot_be_waybills_are_refused(number: str) -> None:
+def test_parcel_shipping_refuses_numbers_that_cannot_be_waybills(number: str) -> None:
     with pytest.raises(Invalid) as refusal:
         rules.check(parcel("sf", number))
     assert [(e.field, e.code) for e in refusal.value.extra["errors"]] == [("waybill_no", "bad_waybill")]
