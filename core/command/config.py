@@ -35,9 +35,23 @@ def load(
                 [p for p in text.replace(",", " ").split() if p] if field.name == "plugins" else text
             )
     try:
-        return msgspec.convert(found, Settings, strict=False), frozenset(found)
+        settings = msgspec.convert(found, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"A setting is wrong: {error}. See docs/settings.md.") from None
+    urls = {name: _database(getattr(settings, name)) for name in ("database_url", "app_database_url")}
+    return resolve(settings, **urls), frozenset(found)
+
+
+def _database(url: str) -> str:
+    """The URL as the driver wants it; other ways to write a PostgreSQL URL are understood. Raises `ConfigError`."""
+    scheme, found, rest = url.partition("://")
+    if not url or (found and scheme == "postgresql+asyncpg"):
+        return url
+    if found and scheme in ("postgresql", "postgres"):
+        return f"postgresql+asyncpg://{rest}"
+    raise ConfigError(
+        "JISHI_DATABASE_URL is of the form postgresql+asyncpg://user:password@host:5432/database; no other database will do."
+    )
 
 
 def _from_file(path: Path) -> dict[str, Any]:

@@ -18,11 +18,11 @@ import asyncpg
 import msgspec
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy.exc import ArgumentError
 
 from core.command import config
 from core.command.children import Child
 from core.command.config import ConfigError
+from core.db.engine import UNREACHABLE
 from core.deployment.runtime import Runtime
 from core.embedded import EmbeddedError, Engines
 from core.kit.settings import Env, Settings
@@ -77,20 +77,36 @@ async def reachable(work: Awaitable[T]) -> T:
     """Do `work` on the database; a database that does not answer becomes one sentence. Raises `ConfigError`."""
     try:
         return await work
-    except asyncpg.InvalidPasswordError as error:
-        raise ConfigError(f"JISHI_DATABASE_URL is refused by the server: {error}.") from None
-    except (asyncpg.InvalidCatalogNameError, asyncpg.InvalidAuthorizationSpecificationError) as error:
-        raise ConfigError(f"JISHI_DATABASE_URL names what the server does not have: {error}.") from None
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise ConfigError(
-            f"The database refuses: {error}. The user of JISHI_DATABASE_URL must own the database and be a member of the "
-            "role jishi_app (grant jishi_app to <user>), or give JISHI_APP_DATABASE_URL."
-        ) from None
-    except (OSError, asyncpg.CannotConnectNowError, asyncpg.InterfaceError, ArgumentError) as error:
-        raise ConfigError(
-            "The database of JISHI_DATABASE_URL does not answer; it is of the form "
-            f"postgresql+asyncpg://user:password@host:5432/database ({error})."
-        ) from None
+    except UNREACHABLE as error:
+        raise ConfigError(_sentence(_driver_error(error))) from None
+
+
+def _driver_error(error: BaseException) -> BaseException:
+    """What the driver said, below SQLAlchemy's own words around it."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, asyncpg.PostgresError | OSError):
+            return seen
+        seen = getattr(seen, "orig", None) or seen.__cause__
+    return error
+
+
+def _sentence(error: BaseException) -> str:
+    match error:
+        case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
+            return f"JISHI_DATABASE_URL is refused by the server: {error}."
+        case asyncpg.InvalidCatalogNameError():
+            return f"JISHI_DATABASE_URL names what the server does not have: {error}."
+        case asyncpg.InsufficientPrivilegeError():
+            return (
+                f"The database refuses: {error}. The user of JISHI_DATABASE_URL must own the database and be a member of "
+                "the role jishi_app (grant jishi_app to <user>), or give JISHI_APP_DATABASE_URL."
+            )
+        case _:
+            return (
+                "The database of JISHI_DATABASE_URL does not answer; it is of the form "
+                f"postgresql+asyncpg://user:password@host:5432/database ({error})."
+            )
 
 
 def attach(settings: Settings) -> Settings:

@@ -67,7 +67,7 @@ def build_app(runtime: Runtime, http: httpx.AsyncClient, snapshot: Snapshot | No
         public += sandbox_routes.public_routes
     return Litestar(
         route_handlers=[
-            Router("/api", route_handlers=public, opt={"api": True}),
+            Router("/api", route_handlers=public, opt={"api": True}, tags=["everybody"]),
             *(_audience(name, snapshot) for name in _AUDIENCES),
             *around.routes,
             create_static_files_router(
@@ -95,7 +95,9 @@ def _audience(name: str, snapshot: Snapshot) -> Router:
         own: Sequence[Any] = getattr(plugin, f"{name}_routes")
         if own:
             handlers.append(Router(f"/{plugin.name}", route_handlers=own, tags=[plugin.name]))
-    return Router(f"/api/{name}", route_handlers=handlers, opt={"audience": name}, security=[{"token": []}])
+    return Router(
+        f"/api/{name}", route_handlers=handlers, opt={"audience": name}, security=[{"token": []}], tags=[name]
+    )
 
 
 def _dependencies(runtime: Runtime, http: httpx.AsyncClient, snapshot: Snapshot) -> dict[str, Provide]:

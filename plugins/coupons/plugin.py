@@ -26,7 +26,7 @@ class CouponsPlugin(Plugin):
 
     name = "coupons"
     title = "优惠券"
-    summary = "Shops and the market issue coupons; buyers claim them and use them at checkout."
+    summary = "市场与商家发放优惠券，顾客领取后在结算时使用。"
     Config = Config
     metadata = METADATA
     migrations = "plugins.coupons.migrations"
