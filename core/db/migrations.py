@@ -22,7 +22,8 @@ from core.db.base import Access, Owner
 from core.db.engine import create_owner_engine
 
 _LOCK = 0x6A69_7368
-_TEMPLATES = Path(__file__).parent / "templates"
+# Alembic wants a folder for templates; revisions are written by `core.db.revision` instead.
+_TEMPLATES = Path(__file__).parent
 
 
 class History(msgspec.Struct, frozen=True):
