@@ -30,9 +30,13 @@ def create_engine(url: str, *, pool_size: int = 4, app_name: str = "jishi") -> A
     """An engine whose connections belong to `Tx`. `pool_size` about twice the cores is best under contention."""
     parsed = make_url(url)
     role = parsed.query.get("role")
-    settings = {"application_name": app_name, "timezone": "UTC", "plan_cache_mode": "force_generic_plan"} | (
-        {"role": str(role)} if role else {}
-    )
+    settings = {
+        "application_name": app_name,
+        "timezone": "UTC",
+        # Statements are written so that one plan suits all values. Left to itself, PostgreSQL plans those with arrays
+        # (pages of products, quotes, placing) anew each time, which costs more than running them.
+        "plan_cache_mode": "force_generic_plan",
+    } | ({"role": str(role)} if role else {})
     engine = create_async_engine(
         parsed.difference_update_query(["role"]),
         isolation_level="AUTOCOMMIT",
