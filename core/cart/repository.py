@@ -14,7 +14,8 @@ from core.kit.geo import Point
 from core.types.pricing import Region
 
 # What is known of a line, whatever it came from: `w` has merchant_id, sku_id, quantity, selected, price_seen, source.
-# The address stands in each row; without lines there is one row, whose `sku_id` is null.
+# The address stands in each row, its position as numbers because a `point` is dear to read. Without lines there is one
+# row, whose `sku_id` is null.
 _FACTS = """
 select a.*, w.merchant_id, w.sku_id, w.quantity, w.selected, w.price_seen, w.source::text as source,
   l.product_id, l.title, l.specs, l.image_url, l.price, l.category_path, l.shop_category_ids, l.weight_g, l.volume_cm3,
@@ -26,11 +27,12 @@ left join stock s on s.merchant_id = w.merchant_id and s.sku_id = w.sku_id
 
 # Region and position of the account's address $2, or of its default one for null.
 _PLACE = """
-select id as address_id, province, city, district, location from address
+select id as address_id, province, city, district, location[0] as lng, location[1] as lat from address
 where account_id = $1 and (id = $2 or ($2::uuid is null and is_default))
 """
 _HOME = """
-select id as address_id, province, city, district, location from address where account_id = $1 and is_default
+select id as address_id, province, city, district, location[0] as lng, location[1] as lat from address
+where account_id = $1 and is_default
 """
 
 
@@ -164,7 +166,5 @@ def region_of(row: asyncpg.Record) -> Region | None:
     """Where the address of a row lies, without personal data; None if there is none."""
     if row["address_id"] is None:
         return None
-    at = row["location"]
-    return Region(
-        row["province"], row["city"], row["district"], Point(at.x, at.y) if at is not None else None
-    )
+    at = Point(row["lng"], row["lat"]) if row["lng"] is not None else None
+    return Region(row["province"], row["city"], row["district"], at)

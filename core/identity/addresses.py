@@ -40,13 +40,15 @@ where account_id = $1 and id = $2 returning true
 """
 
 _PAGE = """
-select id, recipient, phone, street, province, city, district, location, is_default from address
+select id, recipient, phone, street, province, city, district, location[0] as lng, location[1] as lat, is_default
+from address
 where account_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3
 """
 
 # The address $2 of account $1, or its default one for null, as it is stored; `opened` makes an `OrderAddress` of it.
 SEALED = """
-select id as address_id, recipient, phone, street, province, city, district, location from address
+select id as address_id, recipient, phone, street, province, city, district, location[0] as lng, location[1] as lat
+from address
 where account_id = $1 and (id = $2 or ($2::uuid is null and is_default))
 """
 
@@ -137,7 +139,6 @@ def _sealed(vault: Vault, account_id: UUID, address: OrderAddress) -> tuple[obje
 
 def opened(vault: Vault, account_id: UUID, row: asyncpg.Record) -> OrderAddress:
     """The address in a row of its columns. Raises `ValueError` for one sealed for another account or key."""
-    place = row["location"]
     return OrderAddress(
         recipient=vault.open(row["recipient"], f"address.recipient:{account_id}"),
         phone=vault.open(row["phone"], f"address.phone:{account_id}"),
@@ -145,7 +146,7 @@ def opened(vault: Vault, account_id: UUID, row: asyncpg.Record) -> OrderAddress:
         city=row["city"],
         district=row["district"],
         street=vault.open(row["street"], f"address.street:{account_id}"),
-        location=Point(place.x, place.y) if place else None,
+        location=Point(row["lng"], row["lat"]) if row["lng"] is not None else None,
     )
 
 
