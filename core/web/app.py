@@ -104,10 +104,11 @@ def _dependencies(runtime: Runtime, http: httpx.AsyncClient, snapshot: Snapshot)
     def tx(scope: HTTPScope) -> Tx:
         return scope["state"]["tx"]  # type: ignore[no-any-return]
 
-    def me(scope: HTTPScope) -> Principal:
+    # Depending on `tx` makes these wait for it in turn; side by side, Litestar would open a task group for each request.
+    def me(scope: HTTPScope, tx: Tx) -> Principal:  # noqa: ARG001
         return scope["state"]["me"]  # type: ignore[no-any-return]
 
-    def viewer(scope: HTTPScope) -> Principal | None:
+    def viewer(scope: HTTPScope, tx: Tx) -> Principal | None:  # noqa: ARG001
         return scope["state"]["me"]  # type: ignore[no-any-return]
 
     def new_tx() -> TxFactory:
