@@ -21,8 +21,12 @@ _impl = pluggy.HookimplMarker("jishi")
 
 
 class Kind(StrEnum):
-    """When a hook runs and what it may do (see `docs/hooks.md`)."""
+    """When a hook runs and what it may do (see `docs/hooks.md`).
 
+    A rule is not registered by itself: the load `price_rules` returns `PriceRule` objects, whose `propose` is sync and pure.
+    """
+
+    RULE = "rule"
     LOAD = "load"
     GUARD = "guard"
     EFFECT = "effect"

@@ -96,11 +96,17 @@ def _invalid(field: str, code: str, detail: str) -> Invalid:
 
 
 def _card(hit: Found, near: Point | None) -> ProductCard:
-    apart = round(distance_m(near, hit.location)) if near is not None and hit.location is not None else None
     return ProductCard(
         ref(hit.merchant_id, hit.product_id), hit.title, hit.image_url, hit.price, hit.list_price, hit.sales,
-        MerchantBrief(ref(hit.merchant_id), hit.merchant_name, apart), [],
+        MerchantBrief(ref(hit.merchant_id), hit.merchant_name, _apart(hit, near)), [],
     )  # fmt: skip
+
+
+def _apart(hit: Found, near: Point | None) -> int | None:
+    """In a list by distance the very value it is ordered by, so that rounding cannot contradict the order."""
+    if hit.key.sort is Sort.DISTANCE:
+        return round(hit.key.value)
+    return round(distance_m(near, hit.location)) if near is not None and hit.location is not None else None
 
 
 _PAGE = """

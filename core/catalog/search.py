@@ -3,6 +3,10 @@
 The built-in one is one statement over `listing` per page. Its text is put together from constants, so that each
 combination of filters and sort has its own plan. Relevance is: all words are there, newest first; a rank over every
 hit of a frequent word would cost time in proportion to the hits.
+
+By distance, all products of a merchant lie in one place: the distance is computed for each merchant, and the products of
+the nearest are read until the page is full. Filters that few products pass would make that a walk over nearly all of
+them; so the hits are collected first, and only when there are more than `FEW` is the walk taken.
 """
 
 import re
@@ -15,11 +19,13 @@ import asyncpg
 from msgspec import Meta, Struct
 
 from core.db.tx import Tx
-from core.kit.geo import EARTH_RADIUS_M, Point, bounding_box
+from core.kit.geo import Point, bounding_box
 from core.kit.text import normalise, query_grams
+from core.merchants.repository import metres
 
 MAX_TERMS = 16
 MAX_RADIUS_M = 20_037_508
+FEW = 1_000
 
 
 class Sort(StrEnum):
@@ -33,7 +39,7 @@ class Sort(StrEnum):
 
 
 class Key(Struct, frozen=True, array_like=True):
-    """Where a page ended: the sort, the last row's value of it (0 for newest) and its product."""
+    """Where a page ended: the sort, the last row's value of it (0 for newest, metres for distance) and its product."""
 
     sort: Sort
     value: Annotated[float, Meta(ge=0, le=1e15)]
@@ -98,7 +104,6 @@ def provider(key: str = DEFAULT) -> SearchProvider:
     return PROVIDERS[key]
 
 
-_HERE = "point({x}::float8, {y}::float8)"
 _ORDERS: Mapping[Sort, tuple[str, str, str]] = {
     # sort: the value shown for it, what follows a key, the order
     Sort.NEWEST: ("0::float8", "l.product_id < {id}", "l.product_id desc"),
@@ -113,19 +118,23 @@ _ORDERS: Mapping[Sort, tuple[str, str, str]] = {
         "(l.sales, l.product_id) < ({v}::bigint, {id})",
         "l.sales desc, l.product_id desc",
     ),
-    Sort.DISTANCE: (
-        "l.location <-> {here}",
-        "(l.location <-> {here}, l.product_id) > ({v}::float8, {id})",
-        "l.location <-> {here}, l.product_id",
-    ),
 }
-_WITHIN = (
-    "l.location <@ box(point({west}::float8, {south}::float8), point({east}::float8, {north}::float8))",
-    (
-        "2 * {earth}::float8 * asin(sqrt(least(1, sind((l.location[1] - {y}::float8) / 2) ^ 2"
-        " + cosd({y}::float8) * cosd(l.location[1]) * sind((l.location[0] - {x}::float8) / 2) ^ 2))) <= {radius}::float8"
-    ),
+_COLUMNS = (
+    "l.merchant_id, l.product_id, l.merchant_name, l.title, l.image_url, l.price, l.list_price, l.sales"
 )
+# "offset 0" keeps the planner from computing the distance once per use, and from reading a word's whole index anew for
+# each merchant; without filters it would only keep it from stopping early within a large one.
+_NEAR = """near as materialized (
+  select * from (select id, location, {metres} as apart from merchant where {shops} offset 0) m where {reach})"""
+_WALK = """select {columns}, m.location, m.apart as key from (select * from near order by apart) m cross join lateral (
+  select * from {shelf} l where {conditions} and {rest} order by l.product_id limit {limit}) l
+  {when} order by key, l.product_id limit {limit}"""
+_SHELF = "(select * from listing o where o.merchant_id = m.id and o.live order by o.product_id offset 0)"
+_HITS = """hits as materialized (select {columns} from listing l where {conditions} {order} limit {most}),
+many as materialized (select count(*) = {most} as so from hits)"""
+_EITHER = """(select {columns}, m.location, m.apart as key from hits l join near m on m.id = l.merchant_id
+  where not (select so from many) and {rest} order by key, l.product_id limit {limit}) union all ({walk})
+  order by key, product_id limit {limit}"""
 
 
 class _Arguments:
@@ -142,33 +151,54 @@ class _Arguments:
 def statement(wanted: Search) -> tuple[str, list[Any]]:
     """SQL and parameters of one page; the text depends only on which filters are there, never on their values."""
     put = _Arguments()
-    conditions = ["l.live", *_conditions(wanted, put)]
-    place = _place(wanted.near, put) if wanted.sort is Sort.DISTANCE else {}
-    value, follows, order = (part.format_map(_Keep(place)) for part in _ORDERS[wanted.sort])
     if wanted.sort is Sort.DISTANCE:
-        conditions.append("l.location is not null")
+        return _nearest(wanted, put), put.values
+    conditions = ["l.live", *_conditions(wanted, put)]
+    if wanted.near is not None and wanted.radius_m is not None:
+        conditions += _radius(wanted.near, wanted.radius_m, put)
+    value, follows, order = _ORDERS[wanted.sort]
     if wanted.after is not None:
-        whole = wanted.sort not in (Sort.DISTANCE, Sort.NEWEST)
-        key = int(wanted.after.value) if whole else wanted.after.value
         filled = {"id": f"{put(wanted.after.product_id)}::uuid"}
-        filled |= {} if wanted.sort is Sort.NEWEST else {"v": put(key)}
+        filled |= {} if wanted.sort is Sort.NEWEST else {"v": put(int(wanted.after.value))}
         conditions.append(follows.format_map(filled))
-    sql = f"""select l.merchant_id, l.product_id, l.merchant_name, l.title, l.image_url, l.price, l.list_price, l.sales,
-      l.location, {value} as key from listing l where {" and ".join(conditions)}
+    sql = f"""select {_COLUMNS}, l.location, {value} as key from listing l where {" and ".join(conditions)}
       order by {order} limit {put(wanted.limit)}"""  # noqa: S608
     return sql, put.values
 
 
-class _Keep(dict[str, str]):
-    """Leaves unknown placeholders as they are."""
+def _nearest(wanted: Search, put: Callable[[Any], str]) -> str:
+    """SQL of a page by distance; products in the same place are in the order of their ids."""
+    conditions = " and ".join(["l.live", *_conditions(wanted, put)])
+    names = {"columns": _COLUMNS, "conditions": conditions, "limit": put(wanted.limit), "most": FEW + 1}
+    after, rest = "true", "true"
+    if wanted.after is not None:
+        value = f"{put(wanted.after.value)}::float8"
+        after = f"apart >= {value}"
+        rest = f"(m.apart > {value} or l.product_id > {put(wanted.after.product_id)}::uuid)"
+    near = _near(wanted, after, put)
+    prices = wanted.min_price is not None or wanted.max_price is not None
+    words = bool(wanted.text) or wanted.category_id is not None or wanted.shop_category_id is not None
+    if not (prices or words):
+        names["conditions"] = f"l.merchant_id = m.id and {conditions}"
+        return f"with {near} {_WALK.format(**names, rest=rest, shelf='listing', when='')}"
+    # The order by price makes the planner read a range of the index, however many hits it expects.
+    by_price = "order by l.price" if not words and wanted.merchant_id is None else ""
+    walk = _WALK.format(**names, rest=rest, shelf=_SHELF, when="where (select so from many)")
+    hits = _HITS.format(**names, order=by_price)
+    return f"with {near}, {hits} {_EITHER.format(**names, rest=rest, walk=walk)}"
 
-    def __missing__(self, name: str) -> str:
-        return f"{{{name}}}"
 
-
-def _place(near: Point | None, put: Callable[[Any], str]) -> dict[str, str]:
-    assert near is not None, "the order by distance needs a place"
-    return {"here": _HERE.format(x=put(near.lng), y=put(near.lat))}
+def _near(wanted: Search, after: str, put: Callable[[Any], str]) -> str:
+    """SQL of the open shops that have a place within the radius and not before `after`."""
+    assert wanted.near is not None, "the order by distance needs a place"
+    shops, reach = ["status = 'open'", "location is not null"], [after]
+    if wanted.merchant_id is not None:
+        shops.append(f"id = {put(wanted.merchant_id)}::uuid")
+    if wanted.radius_m is not None:
+        shops.append(_box("location", wanted.near, wanted.radius_m, put))
+        reach.append(f"apart <= {put(float(wanted.radius_m))}::float8")
+    apart = metres("location", put(wanted.near.lng), put(wanted.near.lat))
+    return _NEAR.format(metres=apart, shops=" and ".join(shops), reach=" and ".join(reach))
 
 
 def _conditions(wanted: Search, put: Callable[[Any], str]) -> list[str]:
@@ -186,18 +216,19 @@ def _conditions(wanted: Search, put: Callable[[Any], str]) -> list[str]:
         found.append(f"l.price >= {put(wanted.min_price)}::bigint")
     if wanted.max_price is not None:
         found.append(f"l.price <= {put(wanted.max_price)}::bigint")
-    if wanted.near is not None and wanted.radius_m is not None:
-        found += _radius(wanted.near, wanted.radius_m, put)
     return found
 
 
 def _radius(near: Point, radius_m: int, put: Callable[[Any], str]) -> list[str]:
+    apart = metres("l.location", put(near.lng), put(near.lat))
+    return [_box("l.location", near, radius_m, put), f"{apart} <= {put(float(radius_m))}::float8"]
+
+
+def _box(place: str, near: Point, radius_m: int, put: Callable[[Any], str]) -> str:
+    """SQL of what an index can tell of the radius: too many, never too few."""
     box = bounding_box(near, radius_m)
-    names = {
-        "west": put(box.west), "south": put(box.south), "east": put(box.east), "north": put(box.north),
-        "x": put(near.lng), "y": put(near.lat), "radius": put(float(radius_m)), "earth": put(EARTH_RADIUS_M),
-    }  # fmt: skip
-    return [part.format_map(names) for part in _WITHIN]
+    west, south, east, north = (f"{put(v)}::float8" for v in (box.west, box.south, box.east, box.north))
+    return f"{place} <@ box(point({west}, {south}), point({east}, {north}))"
 
 
 def _unsure_terms(text: str) -> list[str]:

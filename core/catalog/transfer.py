@@ -20,20 +20,12 @@ from core.catalog.rows import MAX_IMAGES, MAX_SKUS, ProductRow, SkuRow
 from core.catalog.schemas import ImportReport, RefusedRow
 from core.catalog.shopify import CsvError, ImportedProduct, ImportedSku
 from core.db.tx import Tx
-from core.kit.errors import Conflict, Invalid
+from core.kit.errors import Conflict, Invalid, TooLarge
 from core.kit.ids import new_id
 from core.types.events import ProductsEvent
 
 _SHIPPING = "Variant Requires Shipping"
 _EVENT_BATCH = 500
-
-
-class FileTooLarge(Invalid):
-    """The file is larger than is taken in one piece."""
-
-    status = 413
-    title = "File too large"
-    default_code = "too_large"
 
 
 class _Plan(Struct):
@@ -47,12 +39,12 @@ class _Plan(Struct):
 
 
 async def import_csv(tx: Tx, merchant_id: UUID, data: bytes) -> ImportReport:
-    """Take a file. Raises `Invalid` with the code of what makes it unreadable as a whole, `FileTooLarge`, and
+    """Take a file. Raises `Invalid` with the code of what makes it unreadable as a whole, `TooLarge`, and
     `Conflict` `busy` if another import of the same products came first."""
     try:
         parsed = await asyncio.to_thread(shopify.parse, data)
     except CsvError as error:
-        kind = FileTooLarge if error.code == "too_large" else Invalid
+        kind = TooLarge if error.code == "too_large" else Invalid
         raise kind(f"The file cannot be read: {error.detail}.", code=error.code) from None
     refused = [RefusedRow(r.line, r.code, r.detail) for r in parsed.refused]
     plan = await _plan(tx, merchant_id, parsed.products, refused)

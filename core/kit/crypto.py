@@ -29,13 +29,21 @@ class Vault:
 
     def seal(self, text: str, context: str) -> bytes:
         """Encrypt `text`; `context` is where it is kept, e.g. `address.phone:<account id>`."""
+        return self.seal_bytes(text.encode(), context)
+
+    def seal_bytes(self, data: bytes, context: str) -> bytes:
+        """Encrypt bytes."""
         nonce = os.urandom(12)
-        return _VERSION + nonce + self._cipher.encrypt(nonce, text.encode(), context.encode())
+        return _VERSION + nonce + self._cipher.encrypt(nonce, data, context.encode())
 
     def open(self, sealed: bytes, context: str) -> str:
         """Decrypt. Raises `ValueError` when the key or the place does not fit."""
+        return self.open_bytes(sealed, context).decode()
+
+    def open_bytes(self, sealed: bytes, context: str) -> bytes:
+        """Decrypt bytes. Raises `ValueError` when the key or the place does not fit."""
         try:
-            return self._cipher.decrypt(sealed[1:13], sealed[13:], context.encode()).decode()
+            return self._cipher.decrypt(sealed[1:13], sealed[13:], context.encode())
         except InvalidTag:
             raise ValueError(f"This ciphertext does not belong to {context}.") from None
 

@@ -2,6 +2,7 @@
 
     JishiError
     ├── Invalid            422  malformed input, with `errors` per field
+    │   └── TooLarge       413
     ├── BadRequest         400
     ├── Unauthorized       401
     ├── Forbidden          403
@@ -50,6 +51,14 @@ class Invalid(JishiError):
 
     def __init__(self, detail: str, *errors: FieldError, code: str | None = None) -> None:
         super().__init__(detail, code=code, **({"errors": errors} if errors else {}))
+
+
+class TooLarge(Invalid):
+    """More than is taken in one piece."""
+
+    status = 413
+    title = "Too large"
+    default_code = "too_large"
 
 
 class BadRequest(JishiError):

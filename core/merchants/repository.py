@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 
 from core.db.tx import Tx
-from core.kit.geo import Point
+from core.kit.geo import EARTH_RADIUS_M, Point
 from core.kit.text import grams
 from core.merchants.schemas import Licence, MerchantIn
 
@@ -115,18 +115,34 @@ async def newest(tx: Tx, wanted: list[str], before: UUID | None, limit: int) -> 
     )  # fmt: skip
 
 
+def metres(place: str, lng: str, lat: str) -> str:
+    """SQL for the metres along the great circle from the column `place` to a position, as `core.kit.geo.distance_m`.
+
+    What is ordered by it has to show this very value: another computation may differ in the last bit and so in the
+    rounded metre.
+    """
+    return (
+        f"2 * {EARTH_RADIUS_M}::float8 * asin(sqrt(least(1, sind(({place}[1] - {lat}::float8) / 2) ^ 2"
+        f" + cosd({lat}::float8) * cosd({place}[1]) * sind(({place}[0] - {lng}::float8) / 2) ^ 2)))"
+    )
+
+
+# The planner would take the subquery apart and compute the distance once per use, were it not for "offset 0".
+_NEAREST = f"""
+select * from (
+  select {_PUBLIC}, {metres("location", "$2", "$3")} as apart from merchant
+  where status = 'open' and grams @> $1::text[] and location is not null offset 0) m
+where $4::float8 is null or (apart, id) > ($4, $5::uuid)
+order by apart, id limit $6
+"""  # noqa: S608
+
+
 async def nearest(
     tx: Tx, wanted: list[str], near: Point, after: tuple[float, UUID] | None, limit: int
 ) -> list[asyncpg.Record]:
-    """Open shops with a place and all `wanted` grams, nearest first; `apart` is in degrees, for the cursor."""
+    """Open shops with a place and all `wanted` grams, nearest first; `apart` is in metres, to show and for the cursor."""
     distance, last = after or (None, None)
-    return await tx.fetch(
-        f"""select {_PUBLIC}, location <-> $2 as apart from merchant
-        where status = 'open' and grams @> $1::text[] and location is not null
-          and ($3::float8 is null or (location <-> $2, id) > ($3, $4::uuid))
-        order by location <-> $2, id limit $5""",  # noqa: S608
-        wanted, pg_point(near), distance, last, limit,
-    )  # fmt: skip
+    return await tx.fetch(_NEAREST, wanted, near.lng, near.lat, distance, last, limit)
 
 
 def pg_point(place: Point | None) -> asyncpg.Point | None:

@@ -10,7 +10,7 @@ from core import hookspecs
 from core.db.tx import Tx
 from core.identity import accounts, staff
 from core.kit.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
-from core.kit.geo import Point, distance_m
+from core.kit.geo import Point
 from core.kit.html import safe_image
 from core.kit.ids import new_id, ref
 from core.kit.paging import Page, check_limit, decode_cursor, encode_cursor
@@ -125,7 +125,7 @@ async def public_shop(tx: Tx, merchant_id: UUID) -> ShopOut:
     row = await repository.public_one(tx, merchant_id)
     if row is None:
         raise _unknown()
-    card = _card(row, None)
+    card = _card(row)
     return ShopOut(
         card.id, card.slug, card.name, card.image_url, card.about, card.location, card.rating,
         repository.licence_of(row),
@@ -133,9 +133,9 @@ async def public_shop(tx: Tx, merchant_id: UUID) -> ShopOut:
 
 
 class Apart(msgspec.Struct, frozen=True, array_like=True):
-    """Where a page by distance ended: degrees, and the merchant."""
+    """Where a page by distance ended: metres, and the merchant."""
 
-    degrees: Annotated[float, msgspec.Meta(ge=0, le=1000)]
+    metres: Annotated[float, msgspec.Meta(ge=0, le=1e8)]
     merchant_id: UUID
 
 
@@ -151,16 +151,16 @@ async def public_shops(
         before = decode_cursor(cursor, UUID) if cursor else None
         rows = await repository.newest(tx, wanted, before, limit + 1)
         following = encode_cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
-        return Page([_card(row, None) for row in rows[:limit]], following)
+        return Page([_card(row) for row in rows[:limit]], following)
     here = parse_near(near)
     after = decode_cursor(cursor, Apart) if cursor else None
     rows = await repository.nearest(
-        tx, wanted, here, (after.degrees, after.merchant_id) if after else None, limit + 1
+        tx, wanted, here, (after.metres, after.merchant_id) if after else None, limit + 1
     )
     following = (
         encode_cursor(Apart(rows[limit - 1]["apart"], rows[limit - 1]["id"])) if len(rows) > limit else None
     )
-    return Page([_card(row, here) for row in rows[:limit]], following)
+    return Page([_card(row, row["apart"]) for row in rows[:limit]], following)
 
 
 def parse_near(text: str) -> Point:
@@ -178,18 +178,16 @@ def _wanted(query: str | None) -> list[str] | None:
     return query_grams(query[:MAX_QUERY]) or None
 
 
-def _card(row: asyncpg.Record, here: Point | None) -> ShopCard:
-    place = place_of(row["location"])
-    apart = round(distance_m(here, place)) if here is not None and place is not None else None
+def _card(row: asyncpg.Record, apart: float | None = None) -> ShopCard:
     return ShopCard(
         ref(row["id"]),
         row["slug"],
         row["name"],
         row["image_url"],
         row["about"],
-        place,
+        place_of(row["location"]),
         row["rating_bp"],
-        apart,
+        None if apart is None else round(apart),
     )
 
 

@@ -163,7 +163,8 @@ Proposal = tuple[Adjust | AddLine | ShippingAdjust, ...]
 
 
 class PriceRule(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule that may apply to this basket; plugins subclass it in their `rules.py`.
+    """One rule that may apply to this basket; plugins subclass it in their `rules.py`. Of the four kinds of plugin code
+    this is the `rule`: sync, pure, and it only proposes.
 
     `merchant_id` None means the whole market. `chosen`: the buyer named it, so it is never swapped for another.
     """

@@ -35,7 +35,7 @@ from core.payment import sandbox_routes
 from core.plugin import Snapshot
 from core.types.scope import Principal, Scope
 from core.web import around, problems
-from core.web.edge import Edge
+from core.web.edge import MAX_BODY, Edge
 
 _DOMAINS = (
     identity,
@@ -54,7 +54,6 @@ _AUDIENCES = ("shop", "merchant", "platform")
 _COMPRESSION = CompressionConfig(
     backend="gzip", minimum_size=2048, gzip_compress_level=4, exclude=["/static"]
 )
-_MAX_BODY = 24 * 1024 * 1024
 _STATIC = Path(__file__).parent / "static"
 _DEMO_STATIC = Path(next(iter(core.demo.__path__))) / "static"
 
@@ -83,7 +82,7 @@ def build_app(runtime: Runtime, http: httpx.AsyncClient, snapshot: Snapshot | No
         exception_handlers={Exception: problems.handle},
         dependencies=_dependencies(runtime, http, snapshot),
         openapi_config=_openapi(snapshot),
-        request_max_body_size=_MAX_BODY,
+        request_max_body_size=MAX_BODY,
         logging_config=None,
         debug=False,
     )

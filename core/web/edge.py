@@ -12,7 +12,7 @@ from litestar.types import ASGIApp
 
 from core.db.tx import Tx
 from core.identity import audit, permissions, tokens
-from core.kit.errors import BadRequest, Forbidden, Unauthorized
+from core.kit.errors import BadRequest, Forbidden, TooLarge, Unauthorized
 from core.kit.ids import new_id, ref
 from core.types import scope as scopes
 from core.types.scope import Principal
@@ -29,6 +29,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
+MAX_BODY = 24 * 1024 * 1024
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -163,9 +164,13 @@ class Work:
 
     async def _read_body(self) -> bytes:
         messages: list[Message] = []
+        size = 0
         while True:
             message = await self._receive()
             messages.append(message)
+            size += len(message.get("body", b""))
+            if size > MAX_BODY:
+                raise TooLarge(f"A request takes at most {MAX_BODY} bytes.")
             if message["type"] != "http.request" or not message.get("more_body"):
                 break
         receive, pending = self._receive, iter(messages)

@@ -53,6 +53,10 @@ def claim(account_id: UUID, route: str, key: str, body: bytes) -> Claim:
     return Claim(account_id, route, key, sha256(body).digest())
 
 
+def _context(use: Claim) -> str:
+    return f"idempotency.response:{use.account_id}:{use.route}:{use.key}"
+
+
 async def begin(tx: Tx, use: Claim, *, lock: bool) -> Stored | None:
     """The stored answer, or None when this request is the first.
 
@@ -67,7 +71,8 @@ async def begin(tx: Tx, use: Claim, *, lock: bool) -> Stored | None:
                 "This Idempotency-Key was used with another body; use a new key for a new request.",
                 code="idempotency_mismatch",
             )
-        return Stored(row["status"], row["response"], row["content_type"])
+        body = tx.env.vault.open_bytes(row["response"], _context(use))
+        return Stored(row["status"], body, row["content_type"])
     if not row["ok"]:
         raise Conflict(
             "The first request with this Idempotency-Key is still running; try again in a moment.",
@@ -78,7 +83,9 @@ async def begin(tx: Tx, use: Claim, *, lock: bool) -> Stored | None:
 
 async def commit(tx: Tx, use: Claim, answer: Stored) -> None:
     """Commit with the answer kept. Raises `Conflict` (`in_progress`) if another request got there first."""
-    row = (use.account_id, use.route, use.key, use.body_hash, answer.status, answer.body, answer.content_type)
+    # An answer may show an address; it is kept encrypted like every other copy of it.
+    body = tx.env.vault.seal_bytes(answer.body, _context(use))
+    row = (use.account_id, use.route, use.key, use.body_hash, answer.status, body, answer.content_type)
     try:
         await tx.commit(row)
     except asyncpg.UniqueViolationError as error:

@@ -9,7 +9,7 @@ from core.deployment.runtime import Runtime
 from core.kit.ids import parse_pair
 from core.types.scope import SYSTEM
 from core.worker.inline import drain
-from tests.support.market import Session, a_buyer, add_product, open_shop
+from tests.support.market import Session, a_buyer, add_product, an_operator, open_shop
 
 
 async def _stock(runtime: Runtime, sku: str) -> tuple[int, int]:
@@ -78,6 +78,19 @@ async def test_the_same_key_places_once(shopper: Session, runtime: Runtime) -> N
     assert first.json() == again.json()
     assert (other.status_code, other.json()["code"]) == (409, "idempotency_mismatch")
     assert await _stock(runtime, sku) == (100, 1)
+
+
+async def test_a_kept_answer_shows_nobody_the_address(shopper: Session, runtime: Runtime) -> None:
+    sku = await add_product(runtime, await open_shop(runtime, "shop"))
+    assert "13812345678" in (await shopper.checkout((sku, 1), key="k1")).text
+    async with runtime.tx(SYSTEM) as tx:
+        kept = await tx.fetchval("select response from idempotency")
+        rows = await tx.fetch("select address, shipping::text, remark from orders")
+    assert kept is not None
+    assert all(
+        b"13812345678" not in bytes(part if isinstance(part, bytes) else str(part).encode())
+        for part in (kept, *rows[0].values())
+    )
 
 
 async def test_a_long_answer_is_replayed_as_it_was(shopper: Session, runtime: Runtime) -> None:
@@ -238,3 +251,55 @@ async def test_rubbish_is_refused_with_a_reason(shopper: Session, runtime: Runti
     problem = answer.json()
     assert answer.headers["content-type"] == "application/problem+json"
     assert {"type", "title", "status", "code", "detail"} <= set(problem)
+
+
+async def test_a_coupon_comes_back_even_when_its_plugin_was_switched_off_meanwhile(
+    client: httpx.AsyncClient, shopper: Session, runtime: Runtime
+) -> None:
+    operator = Session(client, runtime, await an_operator(runtime))
+    sku = await add_product(runtime, await open_shop(runtime, "shop"))
+    template = (
+        await operator.post(
+            "/api/platform/coupons/templates",
+            {
+                "name": "券",
+                "kind": "amount",
+                "amount": 300,
+                "threshold": 0,
+                "scope": {"kind": "all", "ids": []},
+                "total": 1,
+                "per_account": 1,
+                "claim": "open",
+                "valid": {"days": 1},
+            },
+        )
+    ).json()
+    claimed = await shopper.post(f"/api/shop/coupons/templates/{template['id']}/claim")
+    assert claimed.status_code == 201, claimed.text
+    trade = (await shopper.checkout((sku, 1))).json()
+    assert trade["discount_amount"] == 300
+    assert await _used(runtime) == 1
+    assert (await operator.post("/api/platform/plugins/coupons/disable", {})).status_code == 200
+    assert (await shopper.checkout((sku, 1))).json()["discount_amount"] == 0
+    assert (await shopper.post(f"/api/shop/trades/{trade['id']}/close")).status_code == 200
+    assert await _used(runtime) == 0
+
+
+async def _used(runtime: Runtime) -> int:
+    async with runtime.tx(SYSTEM) as tx:
+        count: int = await tx.fetchval("select count(*) from coupons_coupon where status = 'used'")
+    return count
+
+
+async def test_core_alone_sells_without_any_plugin(
+    client: httpx.AsyncClient, shopper: Session, runtime: Runtime
+) -> None:
+    operator = Session(client, runtime, await an_operator(runtime))
+    for name in ("coupons", "express_delivery", "commission"):
+        assert (await operator.post(f"/api/platform/plugins/{name}/disable", {})).status_code == 200
+    sku = await add_product(runtime, await open_shop(runtime, "shop"))
+    trade = (await shopper.checkout((sku, 2))).json()
+    assert (trade["payable"], trade["shipping_amount"]) == (2000, 0)
+    payment = (await shopper.post(f"/api/shop/trades/{trade['id']}/payments", {"provider": "sandbox"})).json()
+    assert (await shopper.post(payment["client"]["pay_url"])).json()["status"] == "paid"
+    assert (await shopper.get(f"/api/shop/trades/{trade['id']}")).json()["status"] == "paid"

@@ -1,3 +1,5 @@
+import random
+
 import pytest
 
 from core.deployment.runtime import Runtime
@@ -5,7 +7,7 @@ from core.kit.errors import Conflict, Invalid, NotFound
 from core.kit.geo import Point
 from core.kit.ids import MARKET_ID
 from core.merchants import service
-from core.merchants.schemas import Licence, MerchantIn, OwnerIn, ShopPatch
+from core.merchants.schemas import Licence, MerchantIn, OwnerIn, ShopCard, ShopPatch
 from core.types.scope import ANONYMOUS, PLATFORM, SYSTEM, merchant
 from tests.core.catalog.shops import add_product, open_shop
 
@@ -70,6 +72,31 @@ async def test_shops_near_come_nearest_first_with_their_distance(runtime: Runtim
     assert second.next_cursor is None
     assert [card.slug for card in every.items] == ["nowhere", "close-by", "far-away"]
     assert [card.slug for card in named.items] == ["close-by"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_all_pages_of_shops_near_are_in_the_order_of_the_distance_shown(
+    runtime: Runtime, seed: int
+) -> None:
+    chance = random.Random(seed)
+    lngs, lats = ([around + chance.uniform(-0.5, 0.5) for _ in range(300)] for around in (106.55, 29.56))
+    async with runtime.tx(SYSTEM) as tx:
+        await tx.execute(
+            """insert into merchant (id, slug, name, status, location, created_at)
+            select md5(n::text)::uuid, 'shop-' || n, 'shop', 'open', point(x, y), now()
+            from unnest($1::float8[], $2::float8[]) with ordinality p(x, y, n)""",
+            lngs + lngs[:30], lats + lats[:30],
+        )  # fmt: skip
+    found: list[ShopCard] = []
+    cursor = None
+    async with runtime.tx(ANONYMOUS) as tx:
+        while not found or cursor is not None:
+            page = await service.public_shops(tx, "106.55,29.56", None, cursor, 37)
+            found += page.items
+            cursor = page.next_cursor
+    apart = [card.distance_m or 0 for card in found]
+    assert apart == sorted(apart)
+    assert len(found) == len({card.id for card in found}) == 330
 
 
 async def test_a_shop_changes_itself_and_only_itself(runtime: Runtime) -> None:
