@@ -27,7 +27,7 @@ from core.db.tx import Tx
 from core.kit.ids import parse_ref
 from core.kit.paging import DEFAULT_LIMIT, Page
 from core.merchants.service import merchant_of
-from core.types.routing import PUBLIC, permission
+from core.types.routing import BROWSE, permission
 from core.types.scope import Principal
 
 _READ = permission("products.read")
@@ -36,13 +36,13 @@ _SHOP = permission("shop.write")
 _MANAGE = permission("categories.manage")
 
 
-@get("/categories", opt=PUBLIC)
+@get("/categories", opt=BROWSE)
 async def browse_categories(tx: Tx) -> CategoryTree:
     """The market's categories as a tree."""
     return await categories.tree(tx)
 
 
-@get("/products", opt=PUBLIC)
+@get("/products", opt=BROWSE)
 async def browse_products(
     tx: Tx,
     q: str | None = None,
@@ -65,7 +65,7 @@ async def browse_products(
     return await browse.products(tx, query)
 
 
-@get("/products/{product_id:str}", opt=PUBLIC)
+@get("/products/{product_id:str}", opt=BROWSE)
 async def browse_product(tx: Tx, product_id: str, near: str | None = None) -> ProductPage:
     """A product on sale with its SKUs and what of them is available."""
     return await browse.product(tx, product_id, near)

@@ -26,6 +26,7 @@ from core.merchants.repository import metres
 MAX_TERMS = 16
 MAX_RADIUS_M = 20_037_508
 FEW = 1_000
+PROBED = 2_000
 
 
 class Sort(StrEnum):
@@ -122,6 +123,19 @@ _ORDERS: Mapping[Sort, tuple[str, str, str]] = {
 _COLUMNS = (
     "l.merchant_id, l.product_id, l.merchant_name, l.title, l.image_url, l.price, l.list_price, l.sales"
 )
+_PAGE = "select {columns} from listing l where {all} order by {order} limit {limit}"
+# How many rows pass a filter is not known beforehand. So the first `PROBED` rows of the order are looked at: a frequent word
+# fills the page from them. Only when it does not, all hits are fetched by their own index ("offset 0") and sorted; they are
+# few then.
+_PROBE = """with probe as materialized (
+  select {columns} from (select * from listing l where {behind} order by {order} limit {probed}) l
+  where {filters} order by {order} limit {limit}
+), filled as materialized (select count(*) = {limit} as so from probe)
+select * from (
+  select * from probe where (select so from filled)
+  union all (select {columns} from (select * from listing l where {all} offset 0) l where not (select so from filled)
+    order by {order} limit {limit})
+) found order by {shown_order}"""
 # "offset 0" keeps the planner from computing the distance once per use, and from reading a word's whole index anew for
 # each merchant; without filters it would only keep it from stopping early within a large one.
 _NEAR = """near as materialized (
@@ -153,22 +167,31 @@ def statement(wanted: Search) -> tuple[str, list[Any]]:
     put = _Arguments()
     if wanted.sort is Sort.DISTANCE:
         return _nearest(wanted, put), put.values
-    conditions = ["l.live", *_conditions(wanted, put)]
+    filters = _conditions(wanted, put)
     if wanted.near is not None and wanted.radius_m is not None:
-        conditions += _radius(wanted.near, wanted.radius_m, put)
+        filters += _radius(wanted.near, wanted.radius_m, put)
     value, follows, order = _ORDERS[wanted.sort]
+    # In the order of prices, a range of them is a range of the index.
+    by_price = wanted.sort in (Sort.PRICE, Sort.PRICE_DOWN)
+    behind = ["l.live", *(_prices(wanted, put) if by_price else ())]
+    filters += [] if by_price else _prices(wanted, put)
     if wanted.after is not None:
         filled = {"id": f"{put(wanted.after.product_id)}::uuid"}
         filled |= {} if wanted.sort is Sort.NEWEST else {"v": put(int(wanted.after.value))}
-        conditions.append(follows.format_map(filled))
-    sql = f"""select {_COLUMNS}, l.location, {value} as key from listing l where {" and ".join(conditions)}
-      order by {order} limit {put(wanted.limit)}"""  # noqa: S608
-    return sql, put.values
+        behind.append(follows.format_map(filled))
+    names = {
+        "columns": f"{_COLUMNS}, l.location, {value} as key", "order": order, "limit": put(wanted.limit),
+        "behind": " and ".join(behind), "filters": " and ".join(filters), "all": " and ".join([*behind, *filters]),
+        "shown_order": order.replace("l.", ""), "probed": PROBED,
+    }  # fmt: skip
+    # One shop's shelf is short; without filters every row of the index is a hit.
+    plain = not filters or wanted.merchant_id is not None
+    return (_PAGE if plain else _PROBE).format(**names), put.values
 
 
 def _nearest(wanted: Search, put: Callable[[Any], str]) -> str:
     """SQL of a page by distance; products in the same place are in the order of their ids."""
-    conditions = " and ".join(["l.live", *_conditions(wanted, put)])
+    conditions = " and ".join(["l.live", *_conditions(wanted, put), *_prices(wanted, put)])
     names = {"columns": _COLUMNS, "conditions": conditions, "limit": put(wanted.limit), "most": FEW + 1}
     after, rest = "true", "true"
     if wanted.after is not None:
@@ -212,6 +235,11 @@ def _conditions(wanted: Search, put: Callable[[Any], str]) -> list[str]:
         found.append(f"l.merchant_id = {put(wanted.merchant_id)}::uuid")
     if wanted.shop_category_id is not None:
         found.append(f"{put(wanted.shop_category_id)}::uuid = any(l.shop_category_ids)")
+    return found
+
+
+def _prices(wanted: Search, put: Callable[[Any], str]) -> list[str]:
+    found: list[str] = []
     if wanted.min_price is not None:
         found.append(f"l.price >= {put(wanted.min_price)}::bigint")
     if wanted.max_price is not None:

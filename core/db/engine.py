@@ -33,9 +33,6 @@ def create_engine(url: str, *, pool_size: int = 4, app_name: str = "jishi") -> A
     settings = {
         "application_name": app_name,
         "timezone": "UTC",
-        # Statements are written so that one plan suits all values. Left to itself, PostgreSQL plans those with arrays
-        # (pages of products, quotes, placing) anew each time, which costs more than running them.
-        "plan_cache_mode": "force_generic_plan",
     } | ({"role": str(role)} if role else {})
     engine = create_async_engine(
         parsed.difference_update_query(["role"]),

@@ -7,7 +7,7 @@ from core.kit.ids import parse_ref
 from core.kit.paging import DEFAULT_LIMIT, Page
 from core.merchants import service
 from core.merchants.schemas import MerchantIn, MerchantOut, ShopCard, ShopOut, ShopPatch, SuspendIn
-from core.types.routing import PUBLIC, SYSTEM, permission
+from core.types.routing import BROWSE, SYSTEM, permission
 from core.types.scope import Principal
 
 _MANAGE = permission("merchants.manage")
@@ -52,7 +52,7 @@ async def reopen_merchant(tx: Tx, merchant_id: str) -> MerchantOut:
     return await service.reopen(tx, parse_ref(merchant_id))
 
 
-@get("/merchants", opt=PUBLIC)
+@get("/merchants", opt=BROWSE)
 async def list_shops(
     tx: Tx,
     near: str | None = None,
@@ -64,7 +64,7 @@ async def list_shops(
     return await service.public_shops(tx, near, q, cursor, limit)
 
 
-@get("/merchants/{merchant_id:str}", opt=PUBLIC)
+@get("/merchants/{merchant_id:str}", opt=BROWSE)
 async def get_shop(tx: Tx, merchant_id: str) -> ShopOut:
     """An open shop with its licence."""
     return await service.public_shop(tx, parse_ref(merchant_id))

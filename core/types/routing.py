@@ -8,6 +8,8 @@ from typing import Any
 
 # No token needed; a valid one is still understood.
 PUBLIC: dict[str, Any] = {"public": True}
+# A public page that is the same for everybody: one read without a transaction, whoever looks.
+BROWSE: dict[str, Any] = {"public": True, "scope": "anonymous"}
 # Touches several parties: runs in the system scope; the service checks whose rows it touches.
 SYSTEM: dict[str, Any] = {"scope": "system"}
 # Calls outside services: the route's own transaction opens only after its first statement, and the

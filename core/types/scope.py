@@ -45,6 +45,11 @@ class Scope(msgspec.Struct, frozen=True):
     def settings(self) -> str:
         """SQL that sets this scope inside a transaction; values are validated UUIDs, so nothing can be injected."""
         parts = [f"SET LOCAL jishi.scope='{self.kind}'"]
+        if self.kind in ("buyer", "system"):
+            # The flow's statements are written so that one plan suits all values. Left to itself, PostgreSQL plans those
+            # with arrays (quote, placing) anew each time, which costs more than running them. Searches and consoles, whose
+            # best plan does depend on the values, run in other scopes.
+            parts.append("SET LOCAL plan_cache_mode='force_generic_plan'")
         # The system scope carries no owner: it must name the rows it touches itself.
         if self.kind == "buyer" and self.account_id is not None:
             parts.append(f"SET LOCAL jishi.account_id='{self.account_id}'")

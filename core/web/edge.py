@@ -127,8 +127,13 @@ class Work:
                     code="token_invalid",
                 )
         self.me = self.edge.admit(self.opt, me)
-        system = self.opt.get("scope") == "system"
-        self.tx.scope = scopes.system_for(self.me) if system else scopes.of(self.me)
+        match self.opt.get("scope"):
+            case "system":
+                self.tx.scope = scopes.system_for(self.me)
+            case "anonymous":
+                self.tx.scope = scopes.ANONYMOUS
+            case _:
+                self.tx.scope = scopes.of(self.me)
         await self._limit()
 
     async def _limit(self) -> None:
