@@ -20,6 +20,7 @@ _STATEMENT_CACHE = 500
 UNREACHABLE = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     OSError,
     SQLAlchemyError,
     AsyncAdapt_asyncpg_dbapi.Error,

@@ -69,29 +69,34 @@ class Tx:
 
     async def fetch(self, sql: str, *args: Any) -> list[asyncpg.Record]:
         """All rows."""
-        driver = self._driver or await self._begin()
-        self.statements += 1
-        rows: list[asyncpg.Record] = await driver.fetch(sql, *args)
+        rows: list[asyncpg.Record] = await self._run("fetch", sql, args)
         return rows
 
     async def fetchrow(self, sql: str, *args: Any) -> asyncpg.Record | None:
         """The first row or None."""
-        driver = self._driver or await self._begin()
-        self.statements += 1
-        return await driver.fetchrow(sql, *args)
+        return await self._run("fetchrow", sql, args)
 
     async def fetchval(self, sql: str, *args: Any) -> Any:
         """The first column of the first row, None when there is none."""
-        driver = self._driver or await self._begin()
-        self.statements += 1
-        return await driver.fetchval(sql, *args)
+        return await self._run("fetchval", sql, args)
 
     async def execute(self, sql: str, *args: Any) -> str:
         """Run a statement; the answer is PostgreSQL's command tag, e.g. `UPDATE 3`."""
+        tag: str = await self._run("execute", sql, args)
+        return tag
+
+    async def _run(self, method: str, sql: str, args: tuple[Any, ...]) -> Any:
         driver = self._driver or await self._begin()
         self.statements += 1
-        tag: str = await driver.execute(sql, *args)
-        return tag
+        try:
+            return await getattr(driver, method)(sql, *args)
+        except asyncpg.PostgresError:
+            raise
+        except BaseException:
+            # Not the server's own answer but a lost connection or a cancelled call: what state the connection is in is
+            # unknown, so nobody may borrow it again.
+            driver.terminate()
+            raise
 
     async def session(self) -> AsyncSession:
         """An ORM session on this very transaction, for rare paths. Flushed before commit; never commit it yourself."""
@@ -169,9 +174,8 @@ class Tx:
         if self._events or answer is not None:
             await outbox.write(self, self._events, answer)
             self._events = []
-        if self._open and self._driver is not None:
-            self.statements += 1
-            await self._driver.execute("COMMIT")
+        if self._open:
+            await self.execute("COMMIT")
             self._open = False
         await self._release()
         for action in self._after:
@@ -181,10 +185,10 @@ class Tx:
         """Roll back whatever was not committed."""
         if self._driver is not None and self._open:
             self._open = False
-            self.statements += 1
             try:
-                await self._driver.execute("ROLLBACK")
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                if not self._driver.is_closed():
+                    await self.execute("ROLLBACK")
+            except Exception:  # noqa: BLE001 -- closing it undoes the transaction just as well
                 self._driver.terminate()
         await self._release()
 
@@ -208,10 +212,9 @@ class Tx:
         driver: asyncpg.Connection = self._pooled.driver_connection
         self._driver = driver
         if self.scope.kind != "anonymous":
-            self.statements += 1
             self._open = True
             try:
-                await driver.execute(f"BEGIN;{self.scope.settings()}")
+                await self.execute(f"BEGIN;{self.scope.settings()}")
             except asyncpg.PostgresError as error:
                 if error.sqlstate == REVOKED:
                     raise Unauthorized(

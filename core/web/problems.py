@@ -82,7 +82,12 @@ def _known(error: BaseException) -> JishiError | None:
             return Invalid(
                 "A value is not acceptable to the database: no NUL characters, no numbers out of range."
             )
-        case asyncpg.PostgresConnectionError() | asyncpg.InterfaceError() | asyncpg.CannotConnectNowError():
+        case (
+            asyncpg.PostgresConnectionError()
+            | asyncpg.InterfaceError()
+            | asyncpg.InternalClientError()
+            | asyncpg.CannotConnectNowError()
+        ):
             return Unavailable("The database is away for a moment; nothing was changed, try again.")
         case asyncpg.AdminShutdownError() | asyncpg.CrashShutdownError() | ConnectionError():
             return Unavailable("A server is away for a moment; nothing was changed, try again.")

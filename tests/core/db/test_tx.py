@@ -137,3 +137,18 @@ def test_specs_that_nobody_implements_cost_nothing(runtime: Runtime) -> None:
     tx = runtime.tx(SYSTEM)
     tx.emit(hookspecs.merchant_changed, AccountEvent(new_id()))  # type: ignore[type-var]
     assert tx._events == []
+
+
+async def test_a_connection_in_an_unknown_state_is_not_lent_again(runtime: Runtime) -> None:
+    tx = runtime.tx(SYSTEM)
+    pid = await tx.fetchval("select pg_backend_pid()")
+    running = asyncio.create_task(tx._driver.execute("select pg_sleep(5)"))  # type: ignore[union-attr]
+    await asyncio.sleep(0.05)
+    with pytest.raises((asyncpg.InterfaceError, asyncpg.InternalClientError)):
+        await tx.fetchval("select 1")
+    await tx.close()
+    await asyncio.gather(running, return_exceptions=True)
+    for _ in range(6):
+        async with runtime.tx(ANONYMOUS) as other:
+            assert await other.fetchval("select pg_backend_pid()") != pid
+    assert runtime.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
