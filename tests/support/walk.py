@@ -109,7 +109,9 @@ def pay(buyer: Walker, trade_id: str) -> Any:
     payment = buyer.post(f"/api/shop/trades/{trade_id}/payments", {"provider": "sandbox"})
     if payment["status"] != "paid":
         buyer.post(payment["client"]["pay_url"])
-    return wait_for(lambda: buyer.get(f"/api/shop/trades/{trade_id}"), lambda t: t["status"] == "paid")
+    return wait_for(
+        lambda: buyer.get(f"/api/shop/trades/{trade_id}"), lambda t: t["status"] == "paid", seconds=90
+    )
 
 
 def fulfil(buyer: Walker, merchants: dict[str, Walker], trade: Any) -> None:
