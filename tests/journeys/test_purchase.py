@@ -203,7 +203,7 @@ def _purchases_under_fire(deployment: Deployment, chance: random.Random) -> None
                     "/api/platform/ledger/transfers", reference=order["id"], limit=50
                 )["items"],
                 lambda rows: any(r["code"].startswith("release") for r in rows),
-                seconds=60,
+                seconds=120,
             )
     assert operator.get("/api/platform/ledger/check") == {"balanced": True, "problems": []}
     assert len({t["id"] for t in trades}) == len(trades) == 9
