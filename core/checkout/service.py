@@ -17,7 +17,7 @@ from core.kit.ids import ref
 from core.orders.schemas import TradeOut
 from core.pricing import service as pricing
 from core.types.events import TradeEvent
-from core.types.pricing import Problem, Quote
+from core.types.pricing import BasketLine, Problem, Quote
 
 
 async def checkout(tx: Tx, account_id: UUID, request: CheckoutRequest) -> TradeOut:
@@ -59,8 +59,8 @@ def _address_gone() -> Conflict:
     )
 
 
-def _address_problems(lines: Sequence[object], address: OrderAddress | None) -> list[Problem]:
-    if address is None and any(getattr(line, "requires_shipping", True) for line in lines):
+def _address_problems(lines: Sequence[BasketLine], address: OrderAddress | None) -> list[Problem]:
+    if address is None and any(line.requires_shipping for line in lines):
         return [Problem("address_required", "Add an address first: something here must be delivered.")]
     return []
 
