@@ -25,6 +25,7 @@ from core.db.base import (
 from core.db.migrations import open_table, protect
 from core.db.tx import Tx, TxFactory, columns
 from core.hooks import hookimpl
+from core.identity.holdings import hold
 from core.kit.errors import (
     BadRequest,
     Conflict,
@@ -42,22 +43,31 @@ from core.kit.ids import MARKET_ID, derived_id, new_id, parse_pair, parse_ref, r
 from core.kit.money import rate
 from core.kit.paging import DEFAULT_LIMIT, Page, check_limit, decode_cursor, encode_cursor
 from core.plugin import CommissionProvider, NoConfig, Permission, Plugin
+from core.types.benefits import BenefitInfo, BenefitProvider, Grant, Granted
+from core.types.browse import Badge, BadgePage, ShelfProduct
 from core.types.events import (
     AccountEvent,
     MerchantEvent,
     OrderEvent,
     ParcelEvent,
     ProductsEvent,
+    RefundEvent,
     TradeEvent,
 )
+from core.types.identity import Merging
 from core.types.orders import (
     Closing,
     ClosingOrder,
     CommissionBase,
     CommissionTerms,
+    Deduction,
     ParcelDraft,
     PlacedOrder,
     Placement,
+    RefundDiscount,
+    RefundDraft,
+    Refunded,
+    RefundLine,
 )
 from core.types.pricing import (
     AddLine,
@@ -93,21 +103,29 @@ __all__ = [
     "Adjust",
     "Audience",
     "BadRequest",
+    "Badge",
+    "BadgePage",
     "Basket",
     "BasketLine",
+    "BenefitInfo",
+    "BenefitProvider",
     "Closing",
     "ClosingOrder",
     "CommissionBase",
     "CommissionProvider",
     "CommissionTerms",
     "Conflict",
+    "Deduction",
     "FieldError",
     "FlatFee",
     "Forbidden",
+    "Grant",
+    "Granted",
     "Invalid",
     "JishiError",
     "LineView",
     "MerchantEvent",
+    "Merging",
     "NoConfig",
     "NotFound",
     "OrderEvent",
@@ -126,11 +144,17 @@ __all__ = [
     "Principal",
     "ProductsEvent",
     "Proposal",
+    "RefundDiscount",
+    "RefundDraft",
+    "RefundEvent",
+    "RefundLine",
+    "Refunded",
     "Refused",
     "Region",
     "Relation",
     "RuleKind",
     "Scope",
+    "ShelfProduct",
     "ShippingAdjust",
     "ShippingOption",
     "TooManyRequests",
@@ -149,6 +173,7 @@ __all__ = [
     "encode_cursor",
     "fen",
     "flag",
+    "hold",
     "hookimpl",
     "hookspecs",
     "json",

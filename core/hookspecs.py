@@ -8,9 +8,39 @@ from collections.abc import Sequence
 
 from core.db.tx import Tx
 from core.hooks import effect, guard, load
-from core.types.events import AccountEvent, MerchantEvent, OrderEvent, ParcelEvent, ProductsEvent, TradeEvent
-from core.types.orders import Closing, ParcelDraft, Placement
+from core.types.browse import Badge, BadgePage
+from core.types.events import (
+    AccountEvent,
+    MerchantEvent,
+    OrderEvent,
+    ParcelEvent,
+    ProductsEvent,
+    RefundEvent,
+    TradeEvent,
+)
+from core.types.identity import Merging
+from core.types.orders import Closing, Deduction, ParcelDraft, Placement, RefundDraft, Refunded
 from core.types.pricing import Basket, PriceRule, ShippingOption
+
+
+@load
+async def product_badges(tx: Tx, page: BadgePage) -> Sequence[Badge]:  # type: ignore[empty-body]
+    """What a page of products shows on top of them, for this viewer: a coupon, a flash price. Badges never change the price
+    that the page is sorted by.
+
+    Runs for each list and each product's page, without a transaction: answer from memory, or with one statement for the
+    whole page on what is public; none for each product.
+
+    Example: `plugins/coupons` names the coupons that can be claimed for a product.
+    """
+
+
+@guard(veto=False)
+async def account_merging(tx: Tx, merging: Merging) -> None:
+    """A guest signed in: what the guest had goes to the account. Inside the transaction that signs in.
+
+    Example: core moves the guest's cart.
+    """
 
 
 @load
@@ -59,6 +89,24 @@ async def parcel_shipping(tx: Tx, parcel: ParcelDraft) -> None:
     """
 
 
+@guard(veto=True, winds_down=True)
+async def refund_requesting(tx: Tx, refund: RefundDraft) -> Sequence[Deduction]:  # type: ignore[empty-body]
+    """Units of an order are about to be refunded; inside the transaction that decides it. Answer what must be kept back for
+    benefits that came with the goods and are used up. Raise `core.api.Conflict` to refuse the refund.
+
+    Example: `plugins/coupons` voids the coupons that came with an order, and keeps back the worth of those already used.
+    """
+
+
+@guard(veto=False, winds_down=True)
+async def refund_settling(tx: Tx, refunded: Refunded) -> None:
+    """The money of a refund has gone back: reverse the plugin's own state in proportion. Each plugin runs in a savepoint;
+    one that fails holds the order, with the reason, and is tried again.
+
+    Example: `plugins/coupons` gives a shop's coupon back once all of its order is refunded.
+    """
+
+
 @effect
 async def trade_placed(tx: Tx, event: TradeEvent) -> None:
     """A trade was placed and awaits payment."""
@@ -100,6 +148,14 @@ async def order_closed(tx: Tx, event: OrderEvent) -> None:
 @effect
 async def trade_closed(tx: Tx, event: TradeEvent) -> None:
     """A trade was given up before it was paid."""
+
+
+@effect
+async def refund_done(tx: Tx, event: RefundEvent) -> None:
+    """A refund's money was sent back.
+
+    Example: `plugins/coupons` takes it off what its templates cost.
+    """
 
 
 @effect

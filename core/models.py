@@ -1,5 +1,6 @@
 """All tables of core in one registry; importing this module completes it."""
 
+from core.aftersales import models as aftersales
 from core.cart import models as cart
 from core.catalog import models as catalog
 from core.db.registry import METADATA
@@ -13,6 +14,7 @@ from core.payment import models as payment
 
 __all__ = [
     "METADATA",
+    "aftersales",
     "cart",
     "catalog",
     "fulfilment",

@@ -14,6 +14,7 @@ import msgspec
 
 from core import hooks as hooking
 from core.hooks import HookError, Hooks
+from core.types.benefits import BenefitProvider
 from core.types.orders import CommissionBase, CommissionTerms
 from core.types.pricing import Matrix, Relation, RuleKind
 
@@ -82,6 +83,10 @@ class Plugin:
     def __init__(self, config: msgspec.Struct | None = None) -> None:
         self.config = config if config is not None else self.Config()
 
+    def benefits(self) -> Mapping[str, BenefitProvider]:
+        """What this plugin hands out for others, by key: `<plugin>` or `<plugin>.<sort>`."""
+        return {}
+
     def commission_provider(self) -> CommissionProvider | None:
         """The market commission, if this plugin is the one that reckons it."""
         return None
@@ -114,6 +119,12 @@ class Snapshot:
     def commission(self) -> CommissionProvider | None:
         """The one active market commission, None when no plugin reckons any."""
         return next((c for p in self.active.values() if (c := p.commission_provider()) is not None), None)
+
+    def benefit(self, key: str) -> BenefitProvider | None:
+        """The benefit provider under `key`; also of a plugin that is switched off, which still takes back. None when there
+        is none."""
+        found = self.installed.get(key.partition(".")[0])
+        return found.benefits().get(key) if found is not None else None
 
     def timer(self, plugin: str, name: str) -> TimerHandler | None:
         """The handler of a plugin's timer; also of a plugin that is switched off."""

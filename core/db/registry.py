@@ -69,3 +69,15 @@ generation = sa.Table(
     text("change"),
     info=access(Owner.MARKET, public_read=True, platform_write=True),
 )
+
+# Every version of the stacking matrix as the operator published it; the newest counts.
+pricing_matrix = sa.Table(
+    "pricing_matrix",
+    METADATA,
+    number("version", primary_key=True),
+    json("edits", nullable=False),
+    text("note"),
+    uuid("by", nullable=True),
+    at("at", nullable=False),
+    info=access(Owner.MARKET, public_read=True, platform_write=True),
+)

@@ -15,6 +15,7 @@ account = sa.Table(
     text("nickname"),
     uuid("pseudonym"),
     text("status", server_default="active"),
+    flag("guest"),
     at("created_at", nullable=False),
     one_of("status", "active", "blocked", "deleted"),
     info=access(Owner.MARKET, own=f"id = {setting('account_id')}"),
@@ -83,4 +84,15 @@ audit = sa.Table(
     text("request_id"),
     sa.Index("ix_audit_id", "id"),
     info=access(Owner.MERCHANT, append_only=True),
+)
+
+# Which plugins an account owns something of (coupons, points), so that the others need no statement to find out.
+# `until`: when the last of it ends, null for never.
+holding = sa.Table(
+    "holding",
+    METADATA,
+    uuid("account_id", primary_key=True),
+    text("plugin", primary_key=True),
+    at("until"),
+    info=access(Owner.BUYER),
 )

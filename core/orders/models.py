@@ -47,6 +47,9 @@ orders = sa.Table(
     fen("commission"),
     text("commission_rule"),
     fen("refunded_amount", server_default="0"),
+    fen("refunded_shipping", server_default="0"),
+    fen("refunded_market", server_default="0"),
+    fen("refunded_commission", server_default="0"),
     secret("address"),
     text("province", server_default=""),
     text("city", server_default=""),
@@ -67,6 +70,11 @@ orders = sa.Table(
     ),
     sa.CheckConstraint("refunded_amount >= 0 and refunded_amount <= payable", name="refunded_amount"),
     sa.CheckConstraint("market_borne >= 0 and commission >= 0", name="market_borne"),
+    sa.CheckConstraint(
+        "refunded_shipping between 0 and shipping_amount and refunded_market between 0 and market_borne"
+        " and refunded_commission between 0 and commission",
+        name="refunded",
+    ),
     sa.Index("ix_orders_id", "id"),
     sa.Index("ix_orders_phone", "merchant_id", "phone_index"),
     sa.Index("ix_orders_trade", "trade_id"),

@@ -48,3 +48,14 @@ class AccountEvent(msgspec.Struct, frozen=True):
     """An account was registered."""
 
     account_id: UUID
+
+
+class RefundEvent(msgspec.Struct, frozen=True):
+    """The money of a refund was sent back. `whole_order`: nothing of the order is left with the buyer."""
+
+    merchant_id: UUID
+    order_id: UUID
+    trade_id: UUID
+    account_id: UUID
+    refund_id: UUID
+    whole_order: bool

@@ -77,3 +77,57 @@ class CommissionTerms(msgspec.Struct, frozen=True):
 
     amount: int
     rule: str
+
+
+class RefundDiscount(msgspec.Struct, frozen=True):
+    """What one discount had taken off the units that go back, by bearer. Fen."""
+
+    plugin: str
+    rule: str
+    market: int
+    merchant: int
+
+
+class RefundLine(msgspec.Struct, frozen=True):
+    """Units of one order line that go back; `amount` is what the buyer had paid for them."""
+
+    line_id: UUID
+    product_id: UUID
+    sku_id: UUID
+    quantity: int
+    amount: int
+    discounts: tuple[RefundDiscount, ...] = ()
+
+
+class RefundDraft(msgspec.Struct, frozen=True):
+    """A refund about to be decided. `kept_amount`: what the buyer had paid for the goods that stay; `whole_order`: none
+    stay."""
+
+    id: UUID
+    merchant_id: UUID
+    order_id: UUID
+    trade_id: UUID
+    account_id: UUID
+    lines: tuple[RefundLine, ...]
+    shipping_amount: int
+    kept_amount: int
+    whole_order: bool
+    reason: str
+
+
+class Deduction(msgspec.Struct, frozen=True):
+    """Kept back from a refund because something that came with the goods was used up already, for instance a gift
+    coupon. `amount` in fen goes to `bearer`, whose money that was: `merchant` or `market`."""
+
+    plugin: str
+    label: str
+    amount: int
+    bearer: str
+
+
+class Refunded(msgspec.Struct, frozen=True):
+    """A refund whose money is on its way for certain. `amount` is what the buyer gets."""
+
+    refund: RefundDraft
+    amount: int
+    deductions: tuple[Deduction, ...] = ()

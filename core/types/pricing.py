@@ -110,6 +110,8 @@ class Basket(msgspec.Struct, frozen=True):
     region: Region | None = None
     shipping: Mapping[UUID, str] = {}
     options: Mapping[str, Any] = {}
+    # Plugins of which the buyer owns something (`core.api.hold`); the others need no look into their tables.
+    holdings: frozenset[str] = frozenset()
 
 
 class LineView(msgspec.Struct, frozen=True):
@@ -152,11 +154,13 @@ class ShippingAdjust(msgspec.Struct, frozen=True, tag=True):
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
-    """Why a rule does not apply: a stable code and a sentence for the buyer. `short` is what is missing, in fen."""
+    """Why a rule does not apply: a stable code and a sentence for the buyer, `zh` in Chinese. `short` is what is missing, in
+    fen."""
 
     code: str
     detail: str
     short: int = 0
+    zh: str = ""
 
 
 Proposal = tuple[Adjust | AddLine | ShippingAdjust, ...]
