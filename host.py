@@ -12,7 +12,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import structlog
@@ -35,8 +35,17 @@ from core.worker.core_plugin import CorePlugin
 app = App(name="jishi", help="An open multi-merchant market.")
 plugin = App(name="plugin", help="Look at plugins and switch them on or off, live.")
 ledger = App(name="ledger", help="Follow the money.")
+matrix = App(name="matrix", help="Look at how kinds of offers combine and change it, live.")
 app.command(plugin)
+app.command(matrix)
 app.command(ledger)
+
+Edits = Annotated[
+    str,
+    Parameter(
+        help="JSON as `matrix show --edits` writes it; - is standard input.", allow_leading_hyphen=True
+    ),
+]
 
 
 def make_runtime(env: Env, classes: Mapping[str, type[Plugin]] | None = None) -> Runtime:
@@ -175,6 +184,51 @@ def configure(
     _with_runtime(lambda r: plugins.configure(r, name, value))
 
 
+@matrix.command(name="show")
+def matrix_show(*, edits: bool = False) -> None:
+    """Kinds of offers by phase, and how pairs of them combine; with --edits only the edits, as JSON."""
+    from core.command import matrix as command
+
+    _with_runtime(lambda r: command.show(r, edits=edits))
+
+
+@matrix.command(name="history")
+def matrix_history() -> None:
+    """What was published, newest first."""
+    from core.command import matrix as command
+
+    _with_runtime(command.history)
+
+
+@matrix.command(name="check")
+def matrix_check(file: Edits) -> None:
+    """Say what contradicts in the edits in FILE."""
+    from core.command import matrix as command
+
+    _with_runtime(lambda r: command.check(r, file))
+
+
+@matrix.command(name="publish")
+def matrix_publish(
+    file: Edits,
+    *,
+    note: Annotated[str, Parameter(help="Why, for the history.")] = "",
+    version: Annotated[int | None, Parameter(help="The newest version that was looked at.")] = None,
+) -> None:
+    """Make the edits in FILE count instead of all earlier ones, in running processes too."""
+    from core.command import matrix as command
+
+    _with_runtime(lambda r: command.publish(r, file, note, version))
+
+
+@matrix.command(name="restore")
+def matrix_restore(version: int, *, note: str = "") -> None:
+    """Publish the edits of an old version again; 0 is what the plugins declare."""
+    from core.command import matrix as command
+
+    _with_runtime(lambda r: command.restore(r, version, note))
+
+
 @ledger.command
 def trace(order: str) -> None:
     """Every fen of an order (id or number), from payment to where it ended."""
@@ -189,6 +243,18 @@ def check() -> None:
     from core.command import money
 
     _with_runtime(money.check)
+
+
+@app.command
+def explain(
+    trade: str,
+    *,
+    language: Annotated[Literal["en", "zh"], Parameter(help="In English or Chinese.")] = "en",
+) -> None:
+    """How the price of a trade (id or number) came about: every discount, who bears it, and what did not apply."""
+    from core.command import prices
+
+    _with_runtime(lambda r: prices.explain(r, trade, language))
 
 
 def _env() -> Env:
@@ -230,7 +296,7 @@ def _with_runtime(action: run.Action) -> None:
     try:
         print(asyncio.run(run.reachable(act())))
     except JishiError as error:
-        fields = "".join(f" {f.field}: {f.detail}" for f in error.extra.get("errors", ()))
+        fields = "".join(f"\n  {f.field}: {f.detail}" for f in error.extra.get("errors", ()))
         sys.exit(f"jishi: {error.detail}{fields}")
 
 

@@ -1,11 +1,12 @@
-"""`python -m bench [--products N] [--purchases N]`: prints a table; changes nothing but a temporary folder."""
+"""`python -m bench [--products N] [--purchases N]`, `python -m bench coupons`: prints a table; changes nothing but a
+temporary folder."""
 
 import asyncio
 import shutil
-import subprocess
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from bench import floor, market, measure
+from bench import coupons, floor, market, measure
 from bench.client import Buyer, Connection
 from core.embedded import Engines
 from core.kit.ids import ref
@@ -30,17 +31,36 @@ def main(
     concurrency: int = 8,
 ) -> None:
     """Measure."""
+    with running(products, buyers=400) as (built, meter):
+        meter.concurrency = concurrency
+        _report(asyncio.run(Bench(built, meter, purchases).run()), f"{products:,} listings")
+
+
+@app.command(name="coupons")
+def measure_coupons(
+    *,
+    total: Annotated[int, Parameter(help="coupons there are to claim, a multiple of 5")] = 10_000,
+    quotes: int = 1600,
+) -> None:
+    """Measure claims of one template, and quotes with coupons."""
+    with running(200, buyers=total // coupons.EACH + coupons.QUOTING) as (built, meter):
+        _report(asyncio.run(coupons.run(built, meter, total, quotes)), "coupons")
+
+
+@contextmanager
+def running(products: int, *, buyers: int) -> Iterator[tuple[market.Market, measure.Meter]]:
+    """A market on engines of its own with one web process; all gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="jishi-bench-"))
     folder.chmod(0o755)
     engines = Engines(folder / "data")
     try:
         urls = engines.start()
         port = market.free_port()
-        built = asyncio.run(market.build(urls, folder / "data", port, products=products, buyers=400))
+        built = asyncio.run(market.build(urls, folder / "data", port, products=products, buyers=buyers))
         postgres = int((folder / "data" / "pg" / "postmaster.pid").read_text().split()[0])
         web = market.start_web(built.env)
         try:
-            _report(asyncio.run(Bench(built, port, web, postgres, purchases, concurrency).run()), products)
+            yield built, measure.Meter(web.pid, postgres, port, 8)
         finally:
             web.terminate()
             web.wait(20)
@@ -52,22 +72,14 @@ def main(
 class Bench:
     """One run of all measurements."""
 
-    def __init__(
-        self,
-        built: market.Market,
-        port: int,
-        web: subprocess.Popen[bytes],
-        postgres: int,
-        purchases: int,
-        concurrency: int,
-    ) -> None:
-        self.market, self.port, self.web, self.postgres = built, port, web, postgres
-        self.purchases, self.concurrency = purchases, concurrency
-        self.rows: list[tuple[str, ...]] = []
+    def __init__(self, built: market.Market, meter: measure.Meter, purchases: int) -> None:
+        self.market, self.meter, self.port = built, meter, meter.port
+        self.purchases, self.concurrency = purchases, meter.concurrency
+        self.rows: list[measure.Row] = []
 
-    async def run(self) -> list[tuple[str, ...]]:
+    async def run(self) -> list[measure.Row]:
         """Everything, in order."""
-        self.rows.append(("web process idle", "", "", "", f"{measure.rss_mb(self.web.pid):.0f} MB"))
+        self.rows.append(("web process idle", "", "", "", f"{measure.rss_mb(self.meter.web):.0f} MB"))
         await self._browse("list page, newest", "/api/shop/products")
         await self._browse("list page, word", "/api/shop/products?q=%E7%81%AB%E9%94%85")
         await self._browse("list page, near", "/api/shop/products?near=106.55,29.56&sort=distance")
@@ -76,25 +88,8 @@ class Bench:
         await self._purchases()
         await self._floor()
         await self._race()
-        self.rows.append(("web process after", "", "", "", f"{measure.rss_mb(self.web.pid):.0f} MB"))
+        self.rows.append(("web process after", "", "", "", f"{measure.rss_mb(self.meter.web):.0f} MB"))
         return self.rows
-
-    async def _measured(
-        self, name: str, count: int, work: Callable[[int], Awaitable[None]], *, own: float | None = None
-    ) -> None:
-        await asyncio.gather(*(work(n) for n in range(self.concurrency)))
-        before = (
-            measure.cpu_ms(self.web.pid),
-            measure.tree_cpu_ms(self.postgres),
-            measure.statements(self.port).total,
-        )
-        began = time.perf_counter()
-        await asyncio.gather(*(work(n) for n in range(self.concurrency)))
-        took = time.perf_counter() - began
-        web = (measure.cpu_ms(self.web.pid) - before[0]) / count if own is None else own
-        postgres = (measure.tree_cpu_ms(self.postgres) - before[1]) / count
-        sent = (measure.statements(self.port).total - before[2]) / count
-        self.rows.append((name, f"{web:.2f}", f"{postgres:.2f}", f"{sent:.1f}", f"{count / took:.0f}/s"))
 
     async def _browse(self, name: str, *paths: str, count: int = 1600) -> None:
         async def reader(start: int) -> None:
@@ -104,7 +99,7 @@ class Bench:
                 assert status == 200
             connection.close()
 
-        await self._measured(name, count, reader)
+        self.rows.append(await self.meter.measured(name, count, reader))
 
     async def _purchases(self) -> None:
         skus = self.market.skus
@@ -116,7 +111,7 @@ class Bench:
             who.connection.close()
 
         before = measure.statements(self.port).routes
-        await self._measured("purchase, all 7 requests", self.purchases, buyer)
+        self.rows.append(await self.meter.measured("purchase, all 7 requests", self.purchases, buyer))
         for route, (calls, sent) in sorted(measure.statements(self.port).routes.items()):
             calls, sent = calls - before.get(route, (0, 0))[0], sent - before.get(route, (0, 0))[1]
             if calls and sent:
@@ -125,9 +120,9 @@ class Bench:
     async def _floor(self) -> None:
         dsn = self.market.env.settings.app_database_url.replace("+asyncpg", "")
         own = await floor.run(dsn, self.market.skus, self.purchases, self.concurrency)
-        before = measure.tree_cpu_ms(self.postgres)
+        before = measure.tree_cpu_ms(self.meter.postgres)
         own = await floor.run(dsn, self.market.skus, self.purchases, self.concurrency)
-        postgres = (measure.tree_cpu_ms(self.postgres) - before) / self.purchases
+        postgres = (measure.tree_cpu_ms(self.meter.postgres) - before) / self.purchases
         self.rows.append(("bare SQL of the same purchase", f"{own:.2f}", f"{postgres:.2f}", "8", ""))
 
     async def _race(self) -> None:
@@ -150,8 +145,8 @@ class Bench:
         )
 
 
-def _report(rows: list[tuple[str, ...]], products: int) -> None:
-    table = Table(title=f"CPU in ms for each, one web process, {products:,} listings")
+def _report(rows: list[measure.Row], about: str) -> None:
+    table = Table(title=f"CPU in ms for each, one web process, {about}")
     for name in ("what", "web", "PostgreSQL", "statements", ""):
         table.add_column(name, justify="left" if name in ("what", "") else "right")
     for row in rows:

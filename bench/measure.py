@@ -1,8 +1,11 @@
 """CPU time of processes, as the kernel accounts it."""
 
+import asyncio
 import os
 import re
+import time
 import urllib.request
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -61,3 +64,25 @@ def statements(port: int) -> Counted:
             sent += float(value)
         counted.routes[key] = (calls, sent)
     return counted
+
+
+Row = tuple[str, ...]
+
+
+class Meter:
+    """What a piece of work costs the web process and PostgreSQL, done by `concurrency` workers at once."""
+
+    def __init__(self, web: int, postgres: int, port: int, concurrency: int) -> None:
+        self.web, self.postgres, self.port, self.concurrency = web, postgres, port, concurrency
+
+    async def measured(self, name: str, count: int, work: Callable[[int], Awaitable[None]]) -> Row:
+        """The row of a table; `work(n)` is one worker's part of `count` times, done once before to be warm."""
+        await asyncio.gather(*(work(n) for n in range(self.concurrency)))
+        before = cpu_ms(self.web), tree_cpu_ms(self.postgres), statements(self.port).total
+        began = time.perf_counter()
+        await asyncio.gather(*(work(n) for n in range(self.concurrency)))
+        took = time.perf_counter() - began
+        web = (cpu_ms(self.web) - before[0]) / count
+        postgres = (tree_cpu_ms(self.postgres) - before[1]) / count
+        sent = (statements(self.port).total - before[2]) / count
+        return name, f"{web:.2f}", f"{postgres:.2f}", f"{sent:.1f}", f"{count / took:.0f}/s"

@@ -4,6 +4,8 @@ Nothing else of core is theirs to import.
 """
 
 from core import hookspecs
+from core.aftersales.schemas import Refund
+from core.aftersales.service import decide as refund_order
 from core.db.base import (
     Access,
     Owner,
@@ -24,8 +26,8 @@ from core.db.base import (
 )
 from core.db.migrations import open_table, protect
 from core.db.tx import Tx, TxFactory, columns
-from core.hooks import hookimpl
-from core.identity.holdings import hold
+from core.hooks import effect, hookimpl
+from core.identity.holdings import hold, hold_all
 from core.kit.errors import (
     BadRequest,
     Conflict,
@@ -40,9 +42,10 @@ from core.kit.errors import (
 )
 from core.kit.geo import Point
 from core.kit.ids import MARKET_ID, derived_id, new_id, parse_pair, parse_ref, ref
-from core.kit.money import rate
+from core.kit.money import format_yuan, largest_remainder, rate
 from core.kit.paging import DEFAULT_LIMIT, Page, check_limit, decode_cursor, encode_cursor
-from core.plugin import CommissionProvider, NoConfig, Permission, Plugin
+from core.orders.service import buyers_of, paid_before, paid_lines
+from core.plugin import CommissionProvider, Cycle, NoConfig, Permission, Plugin
 from core.types.benefits import BenefitInfo, BenefitProvider, Grant, Granted
 from core.types.browse import Badge, BadgePage, ShelfProduct
 from core.types.events import (
@@ -61,6 +64,7 @@ from core.types.orders import (
     CommissionBase,
     CommissionTerms,
     Deduction,
+    PaidLine,
     ParcelDraft,
     PlacedOrder,
     Placement,
@@ -87,11 +91,12 @@ from core.types.pricing import (
     ShippingOption,
     View,
 )
-from core.types.routing import KEYED, OUTSIDE, PUBLIC, SYSTEM, limit, permission
+from core.types.routing import GUEST, KEYED, OUTSIDE, PUBLIC, SYSTEM, limit, permission
 from core.types.scope import Audience, Principal, Scope
 
 __all__ = [
     "DEFAULT_LIMIT",
+    "GUEST",
     "KEYED",
     "MARKET_ID",
     "OUTSIDE",
@@ -115,6 +120,7 @@ __all__ = [
     "CommissionProvider",
     "CommissionTerms",
     "Conflict",
+    "Cycle",
     "Deduction",
     "FieldError",
     "FlatFee",
@@ -131,6 +137,7 @@ __all__ = [
     "OrderEvent",
     "Owner",
     "Page",
+    "PaidLine",
     "ParcelDraft",
     "ParcelEvent",
     "Permission",
@@ -144,6 +151,7 @@ __all__ = [
     "Principal",
     "ProductsEvent",
     "Proposal",
+    "Refund",
     "RefundDiscount",
     "RefundDraft",
     "RefundEvent",
@@ -166,29 +174,37 @@ __all__ = [
     "View",
     "access",
     "at",
+    "buyers_of",
     "check_limit",
     "columns",
     "decode_cursor",
     "derived_id",
+    "effect",
     "encode_cursor",
     "fen",
     "flag",
+    "format_yuan",
     "hold",
+    "hold_all",
     "hookimpl",
     "hookspecs",
     "json",
+    "largest_remainder",
     "limit",
     "metadata",
     "new_id",
     "number",
     "one_of",
     "open_table",
+    "paid_before",
+    "paid_lines",
     "parse_pair",
     "parse_ref",
     "permission",
     "protect",
     "rate",
     "ref",
+    "refund_order",
     "secret",
     "text",
     "texts",

@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from functools import cached_property
 from importlib.metadata import entry_points
 from types import ModuleType
@@ -15,6 +16,7 @@ import msgspec
 from core import hooks as hooking
 from core.hooks import HookError, Hooks
 from core.types.benefits import BenefitProvider
+from core.types.matrix import NO_EDITS, MatrixEdits, Pair, faults, merged, pair_of
 from core.types.orders import CommissionBase, CommissionTerms
 from core.types.pricing import Matrix, Relation, RuleKind
 
@@ -47,6 +49,14 @@ class Permission(msgspec.Struct, frozen=True):
     roles: tuple[str, ...] = ()
 
 
+class Cycle(msgspec.Struct, frozen=True):
+    """Something to be done again and again: `run` is called once in each span of `every` (from one second), in the system
+    scope, in a worker; also of a plugin that is switched off. Spans that passed while no worker ran are not made up for."""
+
+    every: timedelta
+    run: Callable[["Tx"], Awaitable[None]]
+
+
 class CommissionProvider(Protocol):
     """Reckons the market's commission on an order; pure, called at placement and frozen there."""
 
@@ -77,6 +87,7 @@ class Plugin:
     permissions: ClassVar[tuple[Permission, ...]] = ()
     events: ClassVar[Mapping[str, Callable[..., Any]]] = {}
     timers: ClassVar[Mapping[str, TimerHandler]] = {}
+    cycles: ClassVar[Mapping[str, Cycle]] = {}
     rule_kinds: ClassVar[tuple[RuleKind, ...]] = ()
     rule_pairs: ClassVar[Mapping[tuple[str, str], Relation]] = {}
 
@@ -93,12 +104,19 @@ class Plugin:
 
 
 class Snapshot:
-    """The plugins as one generation sees them: `active` are switched on, `installed` also those that only wind down."""
+    """The plugins as one generation sees them: `active` are switched on, `installed` also those that only wind down.
+    `edits` is how the operator has changed the combining of their rules."""
 
     def __init__(
-        self, generation: int, active: Sequence[Plugin], installed: Sequence[Plugin], specs: ModuleType
+        self,
+        generation: int,
+        active: Sequence[Plugin],
+        installed: Sequence[Plugin],
+        specs: ModuleType,
+        edits: MatrixEdits = NO_EDITS,
     ) -> None:
         self.generation = generation
+        self.edits = edits
         self.active = {p.name: p for p in sorted(active, key=lambda p: p.name)}
         self.installed = {p.name: p for p in sorted(installed, key=lambda p: p.name)}
         self.hooks: Hooks = _freeze(specs, self.active.values(), self.installed.values())
@@ -110,10 +128,12 @@ class Snapshot:
 
     @cached_property
     def matrix(self) -> Matrix:
-        """All rule kinds and how they combine."""
-        kinds = {k.name: k for p in self.active.values() for k in p.rule_kinds}
-        pairs = {pair: relation for p in self.active.values() for pair, relation in p.rule_pairs.items()}
-        return Matrix(kinds, pairs)
+        """All rule kinds and how they combine, with the operator's edits."""
+        return self.combined(self.edits)
+
+    def combined(self, edits: MatrixEdits) -> Matrix:
+        """The same with these edits instead."""
+        return merged(*declared(self.active.values()), edits)
 
     @cached_property
     def commission(self) -> CommissionProvider | None:
@@ -127,9 +147,12 @@ class Snapshot:
         return found.benefits().get(key) if found is not None else None
 
     def timer(self, plugin: str, name: str) -> TimerHandler | None:
-        """The handler of a plugin's timer; also of a plugin that is switched off."""
+        """The handler of a plugin's timer or cycle; also of a plugin that is switched off."""
         found = self.installed.get(plugin)
-        return found.timers.get(name) if found else None
+        if found is None or name not in found.cycles:
+            return found.timers.get(name) if found else None
+        run = found.cycles[name].run
+        return lambda tx, _: run(tx)
 
 
 def _freeze(specs: ModuleType, active: Iterable[Plugin], installed: Iterable[Plugin]) -> Hooks:
@@ -160,33 +183,62 @@ def discover() -> dict[str, type[Plugin]]:
     return found
 
 
+def declared(
+    plugins: Iterable[Plugin | type[Plugin]],
+) -> tuple[dict[str, RuleKind], dict[Pair, Relation]]:
+    """The rule kinds of these plugins and how pairs of them combine, as they declare it."""
+    kinds: dict[str, RuleKind] = {}
+    pairs: dict[Pair, Relation] = {}
+    for plugin in sorted(plugins, key=lambda p: p.name):
+        kinds |= {kind.name: kind for kind in plugin.rule_kinds}
+        pairs |= {pair_of(*pair): relation for pair, relation in plugin.rule_pairs.items()}
+    return kinds, pairs
+
+
 def check(classes: Iterable[type[Plugin]]) -> None:
     """Find every clash among plugins and name both owners. Raises `PluginError` with one line for each."""
-    faults: list[str] = []
+    found: list[str] = []
     owners: dict[tuple[str, str], str] = {}
+    classes = list(classes)
     for cls in classes:
         if not _NAME.fullmatch(cls.name):
-            faults.append(
+            found.append(
                 f"Plugin name {cls.name!r} must be 2 to 31 of a-z, 0-9 and _, starting with a letter."
             )
         if cls.api_version != API_VERSION:
-            faults.append(
+            found.append(
                 f"Plugin {cls.name} speaks api version {cls.api_version}; this core speaks {API_VERSION}."
             )
         for sort, name in _contributions(cls):
             other = owners.setdefault((sort, name), cls.name)
             if other != cls.name:
-                faults.append(
+                found.append(
                     f"{sort.capitalize()} {name} is declared by both {other} and {cls.name}; rename one."
                 )
         tables = cls.metadata.tables if cls.metadata is not None else ()
-        faults += [
+        found += [
             f"Table {t} of plugin {cls.name} must be called {cls.name}_..."
             for t in tables
             if not t.startswith(cls.name + "_") and t != cls.name
         ]
-    if faults:
-        raise PluginError("\n".join(faults))
+    found += _contradictions(classes)
+    if found:
+        raise PluginError("\n".join(found))
+
+
+def _contradictions(classes: Sequence[type[Plugin]]) -> Iterable[str]:
+    """What plugins declare of their rule kinds that can never come true, by the same rules as for the operator's edits."""
+    said: dict[Pair, tuple[Relation, str]] = {}
+    for cls in classes:
+        for (a, b), relation in cls.rule_pairs.items():
+            before, other = said.setdefault(pair_of(a, b), (relation, cls.name))
+            if before is not relation:
+                yield f"{a} and {b} are {before} as plugin {other} declares and {relation} as {cls.name}; keep one."
+    owners = {kind.name: cls.name for cls in classes for kind in cls.rule_kinds}
+    for fault in faults(*declared(classes)):
+        pair = pair_of(fault.kinds[0], fault.kinds[-1])
+        names = {owners[kind] for kind in fault.kinds} | ({said[pair][1]} if pair in said else set())
+        yield f"Rule kinds of {' and '.join(sorted(names))}: {fault.detail}"
 
 
 def _contributions(cls: type[Plugin]) -> Iterable[tuple[str, str]]:
@@ -194,6 +246,7 @@ def _contributions(cls: type[Plugin]) -> Iterable[tuple[str, str]]:
     yield from (("permission", p.name) for p in cls.permissions)
     yield from (("event", e) for e in cls.events)
     yield from (("rule kind", k.name) for k in cls.rule_kinds)
+    yield from (("timer", f"{cls.name}.{name}") for name in (*cls.timers, *cls.cycles))
     for audience in ("shop", "merchant", "platform"):
         for handler in getattr(cls, f"{audience}_routes"):
             for path in handler.paths:
@@ -245,6 +298,7 @@ def build(
     enabled: Mapping[str, object],
     winding_down: Mapping[str, object],
     always: Sequence[Plugin] = (),
+    edits: MatrixEdits = NO_EDITS,
 ) -> Snapshot:
     """The snapshot for these plugins and their raw configs. `always` are core's own subscribers. Raises `PluginError`."""
     order = in_order(classes, enabled)
@@ -259,4 +313,4 @@ def build(
         raise PluginError(
             f"Only one plugin may reckon the market's commission; enabled are {' and '.join(providers)}."
         )
-    return Snapshot(generation, [*active, *always], [*active, *resting, *always], specs)
+    return Snapshot(generation, [*active, *always], [*active, *resting, *always], specs, edits)

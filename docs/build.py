@@ -20,6 +20,7 @@ from core.identity import permissions
 from core.kit import errors
 from core.kit.settings import Settings
 from core.plugin import NoConfig, Plugin, discover
+from core.pricing import words
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -246,6 +247,8 @@ def codes() -> Iterator[Code]:
             found = _code(node, place) if isinstance(node, ast.Call) else None
             if found is not None:
                 yield found
+    for name, (english, _) in words.WORDS.items():
+        yield Code("quote", words.say(name).code, 0, re.sub(r"\{[^}]*\}", "...", english), "core/pricing")
 
 
 def _code(call: ast.Call, place: str) -> Code | None:
@@ -254,7 +257,7 @@ def _code(call: ast.Call, place: str) -> Code | None:
     arguments = [_text(a) for a in call.args]
     if name in ERRORS and keyword:
         return Code("error", keyword, ERRORS[name].status, next(iter(arguments), ""), place)
-    if name == "FieldError" and len(arguments) > 1 and arguments[1]:
+    if name in ("FieldError", "Fault") and len(arguments) > 1 and arguments[1]:
         return Code("field", arguments[1], 422, next(iter(arguments[2:]), ""), place)
     if name in ("Refused", "Problem") and arguments and arguments[0] and not place.endswith("/ledger"):
         return Code("quote", arguments[0], 0, next(iter(arguments[1:]), ""), place)

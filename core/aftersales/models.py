@@ -2,11 +2,12 @@
 
 import sqlalchemy as sa
 
-from core.db.base import Owner, access, at, fen, flag, json, number, one_of, text, uuid
+from core.db.base import Owner, access, at, fen, flag, json, number, one_of, text, texts, uuid
 from core.db.registry import METADATA
 
 # `amount` is what the buyer gets: goods and shipping, less deductions. `market_borne` goes back to the market, of the
-# discounts it had borne; `commission` is the part of the market's fee that these units give up.
+# discounts it had borne, and `deducted_market` of the deductions; `commission` is the part of the market's fee that these
+# units give up. `draft` is the refund as guards were told of it; `unsettled` are the plugins that still have to settle it.
 refund = sa.Table(
     "refund",
     METADATA,
@@ -20,10 +21,13 @@ refund = sa.Table(
     fen("goods_amount"),
     fen("shipping_amount"),
     fen("deducted_amount"),
+    fen("deducted_market"),
     fen("amount"),
     fen("market_borne"),
     fen("commission"),
     json("deductions", nullable=False, server_default="[]"),
+    json("draft", nullable=False),
+    texts("unsettled"),
     flag("whole_order"),
     text("origin"),
     text("reason"),
@@ -36,7 +40,8 @@ refund = sa.Table(
     sa.CheckConstraint("(status = 'done') = (done_at is not null)", name="done"),
     sa.CheckConstraint(
         "amount = goods_amount + shipping_amount - deducted_amount and amount >= 0 and goods_amount >= 0"
-        " and shipping_amount >= 0 and deducted_amount >= 0 and market_borne >= 0 and commission >= 0",
+        " and shipping_amount >= 0 and deducted_amount >= 0 and market_borne >= 0 and commission >= 0"
+        " and deducted_market between 0 and deducted_amount",
         name="amount",
     ),
     sa.Index("ix_refund_order", "merchant_id", "order_id"),

@@ -42,6 +42,8 @@ class LoadedLine(msgspec.Struct, frozen=True):
     selected: bool
     price_seen: int | None
     problem: Problem | None
+    min_quantity: int = 1
+    max_quantity: int | None = None
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -96,7 +98,10 @@ def from_rows(
     )
     good = tuple([x.line for x in lines if x.selected and x.problem is None])
     problems = tuple([x.problem for x in lines if x.selected and x.problem is not None])
-    filled = msgspec.structs.replace(empty, lines=good, region=repository.region_of(rows[0]))
+    holdings = frozenset(rows[0]["holdings"] or ())
+    filled = msgspec.structs.replace(
+        empty, lines=good, region=repository.region_of(rows[0]), holdings=holdings
+    )
     return Loaded(filled, problems, lines)
 
 
@@ -123,8 +128,9 @@ def _loaded(row: asyncpg.Record, options: Mapping[str, Any]) -> LoadedLine:
     )
     problem = _problem(row, key, available)
     return LoadedLine(
-        line, row["merchant_name"] or "", available, row["selected"], row["price_seen"], problem
-    )
+        line, row["merchant_name"] or "", available, row["selected"], row["price_seen"], problem,
+        row["min_quantity"] or 1, row["max_quantity"],
+    )  # fmt: skip
 
 
 def _problem(row: asyncpg.Record, key: str, available: int) -> Problem | None:
@@ -132,6 +138,15 @@ def _problem(row: asyncpg.Record, key: str, available: int) -> Problem | None:
     if not row["live"]:
         code = "gone" if row["product_id"] is None else row["unavailable"] or "delisted"
         return Problem(code, _DETAILS.get(code, _DETAILS["delisted"]), key, merchant_id)
-    if available < row["quantity"]:
+    quantity, least, most = row["quantity"], row["min_quantity"], row["max_quantity"]
+    # First what the buyer would be told next anyway.
+    if most is not None and quantity > most:
+        return Problem("above_maximum", f"At most {most} in one purchase.", key, merchant_id)
+    if available < quantity:
         return Problem("out_of_stock", f"Only {available} left.", key, merchant_id)
+    if available < least:
+        detail = f"Only {available} left, and {least} is the least one can buy."
+        return Problem("out_of_stock", detail, key, merchant_id)
+    if quantity < least:
+        return Problem("below_minimum", f"Buy at least {least}.", key, merchant_id)
     return None

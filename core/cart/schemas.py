@@ -5,9 +5,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from core.catalog.schemas import MAX_QUANTITY
 from core.types.pricing import Problem, Quote
 
-MAX_QUANTITY = 9_999
 MAX_QUOTE_LINES = 100
 MAX_CART_LINES = 200
 
@@ -61,8 +61,9 @@ class CartMerchant(msgspec.Struct, frozen=True):
 
 
 class CartLineOut(msgspec.Struct, frozen=True):
-    """One line of the cart. `problem` says why it cannot be bought as it stands; `price_seen` is there when
-    the price changed since the line was added."""
+    """One line of the cart. `problem` says why it cannot be bought as it stands, and then it does not count in the quote;
+    `price_seen` is there when the price changed since the line was added, `min_quantity` and `max_quantity` when one
+    purchase must hold more than one of it, or not more than so many."""
 
     sku_id: str
     product_id: str
@@ -73,15 +74,19 @@ class CartLineOut(msgspec.Struct, frozen=True):
     price: int
     image_url: str | None
     available: int
+    min_quantity: int | UnsetType = UNSET
+    max_quantity: int | UnsetType = UNSET
     problem: Problem | UnsetType = UNSET
     price_seen: int | UnsetType = UNSET
 
 
 class CartShop(msgspec.Struct, frozen=True):
-    """One shop's part of the cart."""
+    """One shop's part of the cart. `problem` says what is wrong with the shop as a whole: it is closed, or does not deliver
+    to the address."""
 
     merchant: CartMerchant
     lines: list[CartLineOut]
+    problem: Problem | UnsetType = UNSET
 
 
 class CartOut(msgspec.Struct, frozen=True):

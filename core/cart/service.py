@@ -1,16 +1,16 @@
-"""The cart and the quote."""
+"""The cart and the quote. A line that cannot be bought as it stands says why and counts in no total."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 import asyncpg
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from core.cart import basket, repository
 from core.cart.basket import Loaded, LoadedLine, Wanted
 from core.cart.schemas import (
     MAX_CART_LINES,
-    MAX_QUANTITY,
     MAX_QUOTE_LINES,
     CartLineIn,
     CartLineOut,
@@ -21,11 +21,19 @@ from core.cart.schemas import (
     SelectIn,
     WantedLine,
 )
+from core.catalog.schemas import MAX_QUANTITY
 from core.db.tx import Tx
 from core.kit.errors import Conflict, FieldError, Invalid, NotFound
 from core.kit.ids import parse_pair, parse_ref, ref
-from core.pricing.service import price
-from core.types.pricing import Basket, Quote
+from core.pricing import service as pricing
+from core.pricing.text import Language, tell
+from core.types.identity import Merging
+from core.types.pricing import Basket, BasketLine, Problem, Quote
+
+# What may be wrong with a shop's parcel: with each of its lines that must be sent, that is. A way of shipping that is gone
+# only has to be chosen anew, so its lines go on counting and the quote shows what there is to choose from.
+_NOT_SENT = "not_deliverable"
+_OF_PARCELS = (_NOT_SENT, "shipping_option_gone")
 
 
 async def show(tx: Tx, account_id: UUID) -> CartOut:
@@ -52,18 +60,38 @@ async def select(tx: Tx, account_id: UUID, data: SelectIn) -> CartOut:
 
 
 async def clear_invalid(tx: Tx, account_id: UUID) -> CartOut:
-    """Remove the lines that cannot be bought as they stand."""
+    """Remove the lines that cannot be bought as they stand; not those that only cannot be sent to this address."""
     await repository.drop_invalid(tx, account_id)
     return await show(tx, account_id)
 
 
+async def merge_guest(tx: Tx, merging: Merging) -> None:
+    """Put a guest's cart into that of the account that signed in, both locked; one statement, in the system scope.
+
+    Quantities of the same SKU add up to at most `MAX_QUANTITY`, and the account's line keeps what else it says; it is
+    selected when either was. The cart stays within `MAX_CART_LINES`: the account's lines first, then the guest's newest.
+    """
+    await repository.merge(tx, merging.guest_id, merging.account_id)
+
+
 async def quote(tx: Tx, account_id: UUID, request: QuoteRequest) -> Quote:
     """Price the request for one of the account's addresses. Raises `NotFound` for an address it has not."""
+    return await _priced(tx, await _asked(tx, account_id, request))
+
+
+async def explain(tx: Tx, account_id: UUID, request: QuoteRequest, language: Language) -> str:
+    """The quote in words: every line, what came off it and who bears that, and what did not apply. Raises as `quote`."""
+    loaded = await _asked(tx, account_id, request)
+    names = {ref(merchant_id): name for merchant_id, name in loaded.names.items()}
+    return tell(await _priced(tx, loaded), names, language)
+
+
+async def _asked(tx: Tx, account_id: UUID, request: QuoteRequest) -> Loaded:
     loaded = await to_basket(tx, account_id, request)
     if request.address_id and loaded.basket.region is None:
         raise NotFound("There is no such address.")
     refuse_too_many(loaded)
-    return await price(tx, loaded.basket, loaded.problems)
+    return loaded
 
 
 async def to_basket(tx: Tx, account_id: UUID, request: QuoteRequest, *, to_order: bool = False) -> Loaded:
@@ -104,21 +132,50 @@ def merge(lines: Iterable[WantedLine]) -> list[Wanted]:
     return list(found.values())
 
 
+async def _priced(tx: Tx, loaded: Loaded) -> Quote:
+    """The quote without lines that their shop does not deliver. When there are such it is reckoned anew, for what they bring
+    towards a coupon or free shipping must not count either; the plugins are asked once."""
+    asked = await pricing.load(tx, loaded.basket, loaded.problems)
+    whole = pricing.reckon(asked, tx.snapshot.matrix)
+    stay = tuple(p for p in whole.problems if p.code == _NOT_SENT)
+    if not stay:
+        return whole
+    shops = {p.merchant_id for p in stay}
+    lines = tuple(x for x in loaded.basket.lines if not (x.requires_shipping and ref(x.merchant_id) in shops))
+    left = replace(asked, basket=replace(loaded.basket, lines=lines), problems=(*loaded.problems, *stay))
+    return pricing.reckon(left, tx.snapshot.matrix)
+
+
 async def _out(tx: Tx, account_id: UUID, rows: Sequence[asyncpg.Record]) -> CartOut:
     loaded = basket.from_rows(Basket((), account_id, tx.now), rows)
-    quote = await price(tx, loaded.basket, loaded.problems)
-    shops: dict[UUID, CartShop] = {}
+    quote = await _priced(tx, loaded)
+    parcels = {p.merchant_id: p for p in quote.problems if p.code in _OF_PARCELS and p.sku_id is None}
+    by_shop: dict[UUID, list[LoadedLine]] = {}
     for line in loaded.lines:
-        merchant_id = line.line.merchant_id
-        if merchant_id not in shops:
-            shops[merchant_id] = CartShop(CartMerchant(ref(merchant_id), line.merchant_name), [])
-        shops[merchant_id].lines.append(_line_out(line))
-    return CartOut(list(shops.values()), quote)
+        by_shop.setdefault(line.line.merchant_id, []).append(line)
+    return CartOut([_shop_out(shop, lines, parcels) for shop, lines in by_shop.items()], quote)
 
 
-def _line_out(loaded: LoadedLine) -> CartLineOut:
-    line = loaded.line
-    moved = loaded.price_seen is not None and loaded.price_seen != line.unit_price
+def _shop_out(
+    merchant_id: UUID, lines: Sequence[LoadedLine], parcels: Mapping[str | None, Problem]
+) -> CartShop:
+    shop = ref(merchant_id)
+    parcel = parcels.get(shop)
+    closed = next((x.problem for x in lines if x.problem and x.problem.code == "shop_closed"), None)
+    return CartShop(
+        CartMerchant(shop, lines[0].merchant_name),
+        [_line_out(line, line.problem or _not_sent(line.line, parcel)) for line in lines],
+        Problem(closed.code, closed.detail, merchant_id=shop) if closed else parcel or UNSET,
+    )
+
+
+def _not_sent(line: BasketLine, parcel: Problem | None) -> Problem | None:
+    """The problem of a shop's parcel as that of one of its lines."""
+    return replace(parcel, sku_id=line.key) if parcel and line.requires_shipping else None
+
+
+def _line_out(loaded: LoadedLine, problem: Problem | None) -> CartLineOut:
+    line, seen, most = loaded.line, loaded.price_seen, loaded.max_quantity
     return CartLineOut(
         sku_id=line.key,
         product_id=ref(line.merchant_id, line.product_id),
@@ -129,6 +186,8 @@ def _line_out(loaded: LoadedLine) -> CartLineOut:
         price=line.unit_price,
         image_url=line.image_url,
         available=loaded.available,
-        problem=loaded.problem or UNSET,
-        price_seen=loaded.price_seen if moved and loaded.price_seen is not None else UNSET,
+        min_quantity=loaded.min_quantity if loaded.min_quantity > 1 else UNSET,
+        max_quantity=most if most is not None else UNSET,
+        problem=problem or UNSET,
+        price_seen=seen if seen is not None and seen != line.unit_price else UNSET,
     )

@@ -278,6 +278,8 @@ class StoredSku(msgspec.Struct, frozen=True):
     requires_shipping: bool
     tracked: bool
     extra: dict[str, Any]
+    min_quantity: int
+    max_quantity: int | None
     on_hand: int
     reserved: int
 
@@ -293,7 +295,7 @@ def _out(row: asyncpg.Record) -> ProductOut:
         SkuOut(
             ref(merchant_id, s.id), s.code, dict(zip(names, s.specs, strict=False)), s.price, s.list_price,
             s.weight_g, s.volume_cm3, s.barcode, s.image_url, s.requires_shipping,
-            s.on_hand, s.reserved, s.on_hand - s.reserved,
+            s.on_hand, s.reserved, s.on_hand - s.reserved, s.min_quantity, s.max_quantity,
         )
         for s in stored_skus(row)
     ]  # fmt: skip

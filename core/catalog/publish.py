@@ -46,16 +46,19 @@ listed as (
     listed_at = case when excluded.live and not l.live then excluded.listed_at else l.listed_at end
 )
 insert into listing_sku (merchant_id, sku_id, product_id, title, specs, image_url, price, list_price, category_path,
-  shop_category_ids, weight_g, volume_cm3, requires_shipping, position, merchant_name, live, unavailable)
+  shop_category_ids, weight_g, volume_cm3, requires_shipping, position, min_quantity, max_quantity, merchant_name, live,
+  unavailable)
 select $1, s.id, p.id, p.title, s.specs, coalesce(s.image_url, p.images[1]), s.price, s.list_price, p.path,
-  p.shop_category_ids, s.weight_g, s.volume_cm3, s.requires_shipping, s.position, p.merchant_name, p.live and s.active,
+  p.shop_category_ids, s.weight_g, s.volume_cm3, s.requires_shipping, s.position, s.min_quantity, s.max_quantity,
+  p.merchant_name, p.live and s.active,
   case when p.status <> 'listed' or not s.active then 'delisted' when not p.shop_open then 'shop_closed' end
 from source p join parts s on s.product_id = p.id
 on conflict (merchant_id, sku_id) do update set title = excluded.title, specs = excluded.specs,
   image_url = excluded.image_url, price = excluded.price, list_price = excluded.list_price,
   category_path = excluded.category_path, shop_category_ids = excluded.shop_category_ids,
   weight_g = excluded.weight_g, volume_cm3 = excluded.volume_cm3, requires_shipping = excluded.requires_shipping,
-  position = excluded.position, merchant_name = excluded.merchant_name, live = excluded.live,
+  position = excluded.position, min_quantity = excluded.min_quantity, max_quantity = excluded.max_quantity,
+  merchant_name = excluded.merchant_name, live = excluded.live,
   unavailable = excluded.unavailable
 """
 

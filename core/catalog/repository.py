@@ -14,6 +14,7 @@ _SKUS = """coalesce((
   select json_agg(json_build_object('id', s.id, 'code', s.code, 'specs', s.specs, 'price', s.price,
       'list_price', s.list_price, 'weight_g', s.weight_g, 'volume_cm3', s.volume_cm3, 'barcode', s.barcode,
       'image_url', s.image_url, 'requires_shipping', s.requires_shipping, 'tracked', s.tracked, 'extra', s.extra,
+      'min_quantity', s.min_quantity, 'max_quantity', s.max_quantity,
       'on_hand', coalesce(t.on_hand, 0), 'reserved', coalesce(t.reserved, 0)) order by s.position, s.id)
   from sku s left join stock t on t.merchant_id = s.merchant_id and t.sku_id = s.id
   where s.merchant_id = p.merchant_id and s.product_id = p.id and s.status = 'active'), '[]')::text"""
@@ -126,16 +127,18 @@ with written as (
     tags = excluded.tags, extra = excluded.extra, status = excluded.status, updated_at = excluded.updated_at
 )
 insert into sku (merchant_id, id, product_id, code, specs, price, list_price, weight_g, volume_cm3,
-  requires_shipping, tracked, barcode, image_url, extra, position, status, created_at)
+  requires_shipping, tracked, barcode, image_url, extra, position, min_quantity, max_quantity, status, created_at)
 select $1, x.id, x.product_id, x.code, x.specs, x.price, x.list_price, x.weight_g, x.volume_cm3,
-  x.requires_shipping, x.tracked, x.barcode, x.image_url, x.extra, x.position, 'active', $4
+  x.requires_shipping, x.tracked, x.barcode, x.image_url, x.extra, x.position,
+  x.min_quantity, x.max_quantity, 'active', $4
 from jsonb_to_recordset($3::jsonb) as x(id uuid, product_id uuid, code text, specs text[], price bigint,
   list_price bigint, weight_g int, volume_cm3 int, requires_shipping bool, tracked bool, barcode text,
-  image_url text, extra jsonb, position int)
+  image_url text, extra jsonb, position int, min_quantity int, max_quantity int)
 on conflict (merchant_id, id) do update set code = excluded.code, specs = excluded.specs, price = excluded.price,
   list_price = excluded.list_price, weight_g = excluded.weight_g, volume_cm3 = excluded.volume_cm3,
   requires_shipping = excluded.requires_shipping, tracked = excluded.tracked, barcode = excluded.barcode,
-  image_url = excluded.image_url, extra = excluded.extra, position = excluded.position, status = 'active'
+  image_url = excluded.image_url, extra = excluded.extra, position = excluded.position,
+  min_quantity = excluded.min_quantity, max_quantity = excluded.max_quantity, status = 'active'
 """
 
 

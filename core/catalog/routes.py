@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Annotated
+from uuid import UUID
 
 from litestar import Response, delete, get, patch, post
 from litestar.datastructures import UploadFile
@@ -27,9 +28,11 @@ from core.db.tx import Tx
 from core.kit.ids import parse_ref
 from core.kit.paging import DEFAULT_LIMIT, Page
 from core.merchants.service import merchant_of
-from core.types.routing import BROWSE, permission
+from core.types.routing import BROWSE, GUEST, permission
 from core.types.scope import Principal
 
+# Badges may depend on who looks.
+_SHELF = BROWSE | GUEST
 _READ = permission("products.read")
 _WRITE = permission("products.write")
 _SHOP = permission("shop.write")
@@ -42,9 +45,10 @@ async def browse_categories(tx: Tx) -> CategoryTree:
     return await categories.tree(tx)
 
 
-@get("/products", opt=BROWSE)
+@get("/products", opt=_SHELF)
 async def browse_products(
     tx: Tx,
+    viewer: Principal | None,
     q: str | None = None,
     category_id: str | None = None,
     shop_category_id: str | None = None,
@@ -62,13 +66,19 @@ async def browse_products(
         q=q, category_id=category_id, shop_category_id=shop_category_id, merchant_id=merchant_id, near=near,
         radius_m=radius_m, min_price=min_price, max_price=max_price, sort=sort, cursor=cursor, limit=limit,
     )  # fmt: skip
-    return await browse.products(tx, query)
+    return await browse.products(tx, query, _account(viewer))
 
 
-@get("/products/{product_id:str}", opt=BROWSE)
-async def browse_product(tx: Tx, product_id: str, near: str | None = None) -> ProductPage:
+@get("/products/{product_id:str}", opt=_SHELF)
+async def browse_product(
+    tx: Tx, viewer: Principal | None, product_id: str, near: str | None = None
+) -> ProductPage:
     """A product on sale with its SKUs and what of them is available."""
-    return await browse.product(tx, product_id, near)
+    return await browse.product(tx, product_id, near, _account(viewer))
+
+
+def _account(viewer: Principal | None) -> UUID | None:
+    return viewer.account_id if viewer is not None else None
 
 
 @get("/products", opt=_READ)

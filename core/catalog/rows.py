@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from core.catalog.schemas import SkuIn
 from core.kit.errors import FieldError, Invalid
@@ -57,6 +57,8 @@ class SkuRow(Struct, frozen=True):
     image_url: str | None
     extra: dict[str, Any]
     position: int
+    min_quantity: int = 1
+    max_quantity: int | None = None
 
 
 def line(text: str) -> str:
@@ -119,7 +121,7 @@ def checked_specs(skus: Sequence[SkuIn], names: Sequence[str]) -> list[tuple[str
 
 def merged_sku(sku: SkuIn, specs: Sequence[str], product_id: UUID, position: int, old: Any | None) -> SkuRow:
     """A SKU as sent on top of its stored row `old`; a price to compare with that is not higher is dropped, because it
-    would promise a saving that there is none of. Raises `Invalid` for its image."""
+    would promise a saving that there is none of. Raises `Invalid` for its image and its quantities."""
     image = sku.image_url
     if image and safe_image(image) is None:
         detail = "An image is an https:// address or begins with /static/."
@@ -129,6 +131,12 @@ def merged_sku(sku: SkuIn, specs: Sequence[str], product_id: UUID, position: int
         return value if value is not None else old[column] if old is not None else default
 
     compare = kept(sku.list_price, "list_price", None)
+    least = kept(sku.min_quantity, "min_quantity", 1)
+    sent = sku.max_quantity
+    most = sent if sent is not UNSET else kept(None, "max_quantity", None)
+    if most is not None and most < least:
+        detail = f"One purchase holds at least {least} of it, so max_quantity cannot be {most}."
+        raise Invalid(detail, FieldError(f"skus[{position}].max_quantity", "range", detail))
     return SkuRow(
         id=old["id"] if old is not None else new_id(),
         product_id=product_id,
@@ -144,6 +152,8 @@ def merged_sku(sku: SkuIn, specs: Sequence[str], product_id: UUID, position: int
         image_url=kept(image, "image_url", None) or None,
         extra=old["extra"] if old is not None else {},
         position=position,
+        min_quantity=least,
+        max_quantity=most,
     )
 
 

@@ -9,6 +9,9 @@ Text255 = Annotated[str, Meta(max_length=255)]
 Id = Annotated[str, Meta(max_length=100)]
 Url = Annotated[str, Meta(max_length=2048)]
 Price = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+# The most of one SKU in a cart, and so in one purchase.
+MAX_QUANTITY = 9_999
+Quantity = Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
 Status = Literal["draft", "listed", "delisted"]
 
 Title = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -21,7 +24,10 @@ CategoryIds = Annotated[list[Id], Meta(max_length=20)]
 
 class SkuIn(Struct, frozen=True, kw_only=True):
     """One SKU as sent. `id` (or else equal `specs`) says which existing one is meant; what is None stays as it is, and
-    is empty, 0 or true for a new one. `on_hand` of an existing SKU moves its stock by the difference."""
+    is empty, 0 or true for a new one. `on_hand` of an existing SKU moves its stock by the difference.
+
+    `min_quantity` (1 for a new one) and `max_quantity` bound what one purchase may hold of it; a `max_quantity` of null
+    lifts the bound, left out it stays."""
 
     price: Price
     specs: Annotated[dict[Text255, Text255], Meta(max_length=3)] = {}
@@ -33,6 +39,8 @@ class SkuIn(Struct, frozen=True, kw_only=True):
     barcode: Text255 | None = None
     image_url: Url | None = None
     requires_shipping: bool | None = None
+    min_quantity: Quantity | None = None
+    max_quantity: Quantity | UnsetType | None = UNSET
     on_hand: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
 
 
@@ -71,7 +79,8 @@ class ProductPatch(Struct, frozen=True, kw_only=True):
 
 
 class SkuOut(Struct, frozen=True):
-    """A SKU as its merchant sees it; `available = on_hand - reserved`."""
+    """A SKU as its merchant sees it; `available = on_hand - reserved`. One purchase holds `min_quantity` to `max_quantity`
+    of it (null: no bound)."""
 
     id: str
     code: str | None
@@ -86,6 +95,8 @@ class SkuOut(Struct, frozen=True):
     on_hand: int
     reserved: int
     available: int
+    min_quantity: int
+    max_quantity: int | None
 
 
 class ProductOut(Struct, frozen=True):
@@ -149,8 +160,8 @@ class CategoryTree(Struct, frozen=True):
     next_cursor: str | None = None
 
 
-class Badge(Struct, frozen=True):
-    """What a plugin shows on a product; never changes its sort price."""
+class Badge(Struct, frozen=True, omit_defaults=True):
+    """What a plugin shows on a product; never changes its sort price. `price` in fen, when it promises one."""
 
     plugin: str
     kind: str
@@ -188,7 +199,7 @@ class Spec(Struct, frozen=True):
 
 
 class PublicSku(Struct, frozen=True):
-    """A SKU as the buyer sees it."""
+    """A SKU as the buyer sees it. One purchase holds `min_quantity` to `max_quantity` of it (null: no bound)."""
 
     id: str
     specs: dict[str, str]
@@ -196,6 +207,8 @@ class PublicSku(Struct, frozen=True):
     list_price: int | None
     image_url: str | None
     available: int
+    min_quantity: int
+    max_quantity: int | None
 
 
 class ProductPage(Struct, frozen=True):

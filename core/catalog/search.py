@@ -10,7 +10,7 @@ them; so the hits are collected first, and only when there are more than `FEW` i
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Protocol
 from uuid import UUID
@@ -64,7 +64,7 @@ class Search(Struct, frozen=True, kw_only=True):
 
 
 class Found(Struct, frozen=True):
-    """One hit. `key` goes into the cursor of the next page."""
+    """One hit. `key` goes into the cursor of the next page; the categories are for badges."""
 
     merchant_id: UUID
     product_id: UUID
@@ -76,6 +76,8 @@ class Found(Struct, frozen=True):
     sales: int
     location: Point | None
     key: Key
+    category_path: Sequence[UUID] = ()
+    shop_category_ids: Sequence[UUID] = ()
 
 
 class SearchProvider(Protocol):
@@ -121,7 +123,8 @@ _ORDERS: Mapping[Sort, tuple[str, str, str]] = {
     ),
 }
 _COLUMNS = (
-    "l.merchant_id, l.product_id, l.merchant_name, l.title, l.image_url, l.price, l.list_price, l.sales"
+    "l.merchant_id, l.product_id, l.merchant_name, l.title, l.image_url, l.price, l.list_price, l.sales,"
+    " l.category_path, l.shop_category_ids"
 )
 _PAGE = "select {columns} from listing l where {all} order by {order} limit {limit}"
 # How many rows pass a filter is not known beforehand. So the first `PROBED` rows of the order are looked at: a frequent word
@@ -271,5 +274,5 @@ def _found(row: asyncpg.Record, sort: Sort) -> Found:
     return Found(
         row["merchant_id"], row["product_id"], row["merchant_name"], row["title"], row["image_url"], row["price"],
         row["list_price"], row["sales"], None if place is None else Point(place.x, place.y),
-        Key(sort, row["key"], row["product_id"]),
+        Key(sort, row["key"], row["product_id"]), row["category_path"], row["shop_category_ids"],
     )  # fmt: skip

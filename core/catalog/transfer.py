@@ -129,6 +129,8 @@ def _sku_row(sku: ImportedSku, product_id: UUID, position: int, old: dict[str, A
         image_url=sku.image,
         extra=sku.extra,
         position=position,
+        min_quantity=old["min_quantity"] if old is not None else 1,
+        max_quantity=old["max_quantity"] if old is not None else None,
     )
 
 

@@ -4,7 +4,8 @@ It borrows a connection at its first statement, opens the transaction and sets t
 committed by the edge alone. Events emitted in it become rows of the outbox in the same transaction.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
@@ -109,19 +110,59 @@ class Tx:
         return self._session
 
     async def enter(self, scope: Scope) -> None:
-        """Go on in another scope within the same transaction; nothing of the former scope's settings stays.
+        """Go on in another scope; nothing of the former scope's settings stays. An anonymous read, which has no
+        transaction, begins one.
 
-        For what starts in the system scope to find out on whose behalf it acts (delivery of events).
+        For what starts in the system scope to find out on whose behalf it acts (delivery of events), and for what a public
+        page shows to its viewer alone.
         """
-        if self._driver is not None:
-            assert self._open, "An anonymous read has no transaction that could change its scope."
-            self.statements += 1
-            await self._driver.execute(f"{_FORGET};{scope.settings()}")
+        if self._open:
+            await self.execute(f"{_FORGET};{scope.settings()}")
+        elif self._driver is not None:
+            await self._begin_transaction(scope)
         self.scope = scope
 
-    def savepoint(self, name: str) -> "Savepoint":
-        """A part that may fail without losing the whole: `async with tx.savepoint("coupons"):`."""
-        return Savepoint(self, name)
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is gone, and all that was not committed with it."""
+        return self._driver is not None and self._driver.is_closed()
+
+    @asynccontextmanager
+    async def savepoint(self, name: str) -> AsyncIterator[None]:
+        """A part that may fail without losing the whole: `async with tx.savepoint("coupons"):`. Events emitted in it and
+        the scope it entered go with it."""
+        quoted = '"' + name.replace('"', "") + '"'
+        await self.execute(f"SAVEPOINT {quoted}")
+        scope, events, actions = self.scope, len(self._events), len(self._after)
+        try:
+            yield
+        except BaseException:
+            self.scope = scope
+            del self._events[events:], self._after[actions:]
+            if not self.lost:
+                await self.execute(f"ROLLBACK TO SAVEPOINT {quoted}")
+            raise
+        await self.execute(f"RELEASE SAVEPOINT {quoted}")
+
+    @asynccontextmanager
+    async def aside(self) -> AsyncIterator[None]:
+        """A look that leaves nothing behind: `async with tx.aside():`. What is written in it and the scope it entered are
+        undone at its end. Costs no statement in an anonymous read that stays one."""
+        if self._driver is None and self.scope.kind != "anonymous":
+            await self._begin()
+        scope, inside, events, actions = self.scope, self._open, len(self._events), len(self._after)
+        if inside:
+            await self.execute("SAVEPOINT aside")
+        try:
+            yield
+        finally:
+            self.scope = scope
+            del self._events[events:], self._after[actions:]
+            if inside and not self.lost:
+                await self.execute("ROLLBACK TO SAVEPOINT aside;RELEASE SAVEPOINT aside")
+            elif self._open and not self.lost:
+                self._open = False
+                await self.execute("ROLLBACK")
 
     def emit(
         self, spec: Callable[["Tx", E], Awaitable[None]], event: E, *, scope: Scope | None = None
@@ -211,17 +252,19 @@ class Tx:
             raise Unavailable("The database cannot be reached; try again in a moment.") from error
         driver: asyncpg.Connection = self._pooled.driver_connection
         self._driver = driver
-        if self.scope.kind != "anonymous":
-            self._open = True
-            try:
-                await self.execute(f"BEGIN;{self.scope.settings()}")
-            except asyncpg.PostgresError as error:
-                if error.sqlstate == REVOKED:
-                    raise Unauthorized(
-                        "This sign-in was ended; sign in again.", code="token_revoked"
-                    ) from None
-                raise
+        await self._begin_transaction(self.scope)
         return driver
+
+    async def _begin_transaction(self, scope: Scope) -> None:
+        if scope.kind == "anonymous":
+            return
+        self._open = True
+        try:
+            await self.execute(f"BEGIN;{scope.settings()}")
+        except asyncpg.PostgresError as error:
+            if error.sqlstate == REVOKED:
+                raise Unauthorized("This sign-in was ended; sign in again.", code="token_revoked") from None
+            raise
 
     async def _release(self) -> None:
         pooled, self._pooled, self._driver = self._pooled, None, None
@@ -233,21 +276,6 @@ class Tx:
         if Tx.on_end is not None and self.statements > self._reported:
             Tx.on_end(self.statements - self._reported)
             self._reported = self.statements
-
-
-class Savepoint:
-    """Part of a transaction that can be undone by itself."""
-
-    def __init__(self, tx: Tx, name: str) -> None:
-        self._tx, self._name = tx, '"' + name.replace('"', "") + '"'
-
-    async def __aenter__(self) -> None:
-        await self._tx.execute(f"SAVEPOINT {self._name}")
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._tx.execute(f"{'RELEASE' if kind is None else 'ROLLBACK TO'} SAVEPOINT {self._name}")
 
 
 @runtime_checkable

@@ -118,7 +118,7 @@ async def config(tx: Tx, runtime: Runtime, name: str) -> PluginConfig:
 async def enable(tx: Tx, runtime: Runtime, name: str, by: UUID | None) -> PluginInfo:
     """Switch a plugin on, with its tables. Raises `NotFound`, `Conflict` (`plugin_refused`, `pinned`)."""
     _class(runtime, name)
-    state = await _locked(tx, runtime)
+    state = await locked(tx, runtime)
     row = state.rows.get(name, Row(name, enabled=False, config={}))
     if row.enabled:
         return _info(runtime, state, name)
@@ -131,7 +131,7 @@ async def disable(tx: Tx, runtime: Runtime, name: str, by: UUID | None) -> Plugi
 
     Raises `NotFound`, `Conflict` (`plugin_refused` while others that are on require it, `pinned`).
     """
-    state = await _locked(tx, runtime)
+    state = await locked(tx, runtime)
     row = state.rows.get(name)
     if row is None or not row.enabled:
         _class(runtime, name)
@@ -156,7 +156,7 @@ async def configure(tx: Tx, runtime: Runtime, name: str, new: object, by: UUID |
         raise Conflict(str(error), code="plugin_refused") from None
     except msgspec.DecodeError as error:
         raise Conflict(f"Config of {name} is not JSON: {error}.", code="plugin_refused") from None
-    state = await _locked(tx, runtime)
+    state = await locked(tx, runtime)
     row = state.rows.get(name)
     stored = msgspec.to_builtins(parsed)
     on = row is not None and row.enabled
@@ -164,7 +164,8 @@ async def configure(tx: Tx, runtime: Runtime, name: str, new: object, by: UUID |
     return _config(cls, stored)
 
 
-async def _locked(tx: Tx, runtime: Runtime) -> State:
+async def locked(tx: Tx, runtime: Runtime) -> State:
+    """The present state, and until the end of the transaction nobody else changes it."""
     await tx.execute("select pg_advisory_xact_lock($1)", _LOCK)
     return await states.read(tx, runtime.env.settings.pins)
 

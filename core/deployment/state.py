@@ -4,15 +4,22 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 
 import msgspec
+import structlog
+from msgspec.structs import replace
 
 from core.db.tx import Tx
 from core.plugin import Plugin, PluginError, Snapshot, build, parse_config
+from core.types.matrix import NO_EDITS, MatrixEdits
 
 _READ = """
 select (select coalesce(max(id), 0) from generation) as generation,
   (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'enabled', enabled, 'config', config)), '[]')::text
-   from deployment_plugin) as plugins
+   from deployment_plugin) as plugins,
+  m.version, m.edits::text as edits
+from (select) one left join (select version, edits from pricing_matrix order by version desc limit 1) m on true
 """
+
+_log = structlog.get_logger("jishi.deployment")
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -24,10 +31,13 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """All rows of one generation, pins of the settings already applied."""
+    """All rows of one generation, pins of the settings already applied, and the newest version of the stacking matrix;
+    version 0 has no edits."""
 
     generation: int
     rows: Mapping[str, Row]
+    version: int = 0
+    edits: MatrixEdits = NO_EDITS
 
     def on(self) -> set[str]:
         """Names of the plugins that are switched on."""
@@ -35,7 +45,7 @@ class State(msgspec.Struct, frozen=True):
 
     def changed(self, row: Row) -> "State":
         """The same with `row` in the place of its namesake."""
-        return State(self.generation, {**self.rows, row.name: row})
+        return replace(self, rows={**self.rows, row.name: row})
 
 
 async def read(tx: Tx, pins: Mapping[str, bool]) -> State:
@@ -43,7 +53,18 @@ async def read(tx: Tx, pins: Mapping[str, bool]) -> State:
     found = await tx.fetchrow(_READ)
     assert found is not None
     rows = {r.name: r for r in msgspec.json.decode(found["plugins"], type=list[Row])}
-    return State(found["generation"], pinned(rows, pins))
+    version = found["version"] or 0
+    return State(found["generation"], pinned(rows, pins), version, edits_of(version, found["edits"]))
+
+
+def edits_of(version: int, stored: str | None) -> MatrixEdits:
+    """Stored edits. Those that a later release wrote in its own way are left out, so that the market starts: the plugins'
+    own declarations hold, and the log says so."""
+    try:
+        return msgspec.json.decode(stored, type=MatrixEdits) if stored is not None else NO_EDITS
+    except msgspec.MsgspecError as error:
+        _log.error("matrix left out", version=version, reason=str(error))
+        return NO_EDITS
 
 
 def pinned(rows: Mapping[str, Row], pins: Mapping[str, bool]) -> dict[str, Row]:
@@ -91,4 +112,5 @@ def snapshot(
         enabled={r.name: r.config for r in usable if r.enabled},
         winding_down={r.name: r.config for r in usable if not r.enabled},
         always=always,
+        edits=state.edits,
     )

@@ -38,9 +38,9 @@ from numbered n join unnest($5::uuid[]) with ordinality i(id, place) using (plac
 
 
 async def open_lines(tx: Tx, merchant_id: UUID, order_id: UUID) -> list[OpenLine]:
-    """The lines of an order with what has not left yet. Lock the order first."""
+    """The lines of an order with what is still to leave. Lock the order first."""
     rows = await tx.fetch(
-        "select id, sku_id, quantity - shipped_quantity as left_over from order_line"
+        "select id, sku_id, quantity - shipped_quantity - cancelled_quantity as left_over from order_line"
         " where merchant_id = $1 and order_id = $2 order by id",
         merchant_id,
         order_id,
@@ -75,11 +75,15 @@ async def deliver_parcels(tx: Tx, merchant_id: UUID, order_id: UUID, text: str) 
     await tx.execute(_DELIVERED, merchant_id, order_id, tx.now, text, [new_id() for _ in range(count)])
 
 
-async def mark_released(tx: Tx, merchant_id: UUID, order_id: UUID, at: datetime) -> None:
-    """Note that the order's money has been released."""
+async def mark_released(
+    tx: Tx, merchant_id: UUID, order_id: UUID, at: datetime, commission_given_up: int
+) -> None:
+    """Note that the order's money has been released, and how much of the fee the market has not taken."""
     await tx.execute(
-        "update orders set released_at = $3 where merchant_id = $1 and id = $2 and released_at is null",
+        "update orders set released_at = $3, refunded_commission = $4"
+        " where merchant_id = $1 and id = $2 and released_at is null",
         merchant_id,
         order_id,
         at,
+        commission_given_up,
     )

@@ -9,7 +9,7 @@ from core.kit.errors import Conflict, FieldError, Invalid, NotFound
 
 
 class OpenLine(msgspec.Struct, frozen=True):
-    """An order line and how many of its units have not left yet."""
+    """An order line and how many of its units are still to leave: neither shipped nor cancelled by a refund."""
 
     id: UUID
     sku_id: UUID
@@ -19,13 +19,13 @@ class OpenLine(msgspec.Struct, frozen=True):
 def pack(lines: Sequence[OpenLine], wanted: Sequence[tuple[UUID, int]] | None) -> list[tuple[OpenLine, int]]:
     """The lines and quantities of a parcel: what is `wanted`, or all that is left when that is None.
 
-    Raises `Conflict` (`nothing_left`) when a line, or the whole order, has left already; `Invalid` for more
-    than is left and for a line named twice; `NotFound` for a line of another order.
+    Raises `Conflict` (`nothing_left`) when nothing of a line, or of the whole order, is left to ship; `Invalid` for
+    more than is left and for a line named twice; `NotFound` for a line of another order.
     """
     if wanted is None:
         everything = [(line, line.left) for line in lines if line.left > 0]
         if not everything:
-            raise Conflict("Everything of this order has left already.", code="nothing_left")
+            raise Conflict("Nothing of this order is left to ship.", code="nothing_left")
         return everything
     known = {line.id: line for line in lines}
     seen: set[UUID] = set()
@@ -43,7 +43,7 @@ def _fitting(known: Mapping[UUID, OpenLine], line_id: UUID, quantity: int, place
     if line is None:
         raise NotFound("This order has no such line.")
     if line.left == 0:
-        raise Conflict("All of this line has left already.", code="nothing_left")
+        raise Conflict("Nothing of this line is left to ship.", code="nothing_left")
     if quantity > line.left:
         raise _bad(f"lines[{place}].quantity", "more_than_left", f"At most {line.left} can be shipped.")
     return line

@@ -77,7 +77,7 @@ async def ship(tx: Tx, merchant_id: UUID, order_id: UUID, parcel: ParcelIn, acto
     await repository.add_parcel(tx, draft, _SHIPPED_TEXT[draft.kind])
     await inventory.ship(tx, merchant_id, [(line.sku_id, quantity) for line, quantity in packed], draft.id)
     if sum(quantity for _, quantity in packed) == sum(line.left for line in lines):
-        await _all_shipped(tx, merchant_id, order_id, actor_id)
+        await all_shipped(tx, merchant_id, order_id, actor_id)
     tx.emit(hookspecs.parcel_shipped, ParcelEvent(merchant_id, order_id, draft.id, draft.account_id))
     return draft.id
 
@@ -112,7 +112,11 @@ def _check_express(draft: ParcelDraft) -> None:
         raise Invalid("A parcel by express needs a carrier and a waybill number.", *missing)
 
 
-async def _all_shipped(tx: Tx, merchant_id: UUID, order_id: UUID, actor_id: UUID | None) -> None:
+async def all_shipped(
+    tx: Tx, merchant_id: UUID, order_id: UUID, actor_id: UUID | None, reason: str = "all shipped"
+) -> None:
+    """Nothing of an accepted order is left to ship, be it that the last parcel left or that the rest was refunded: it is
+    shipped, and is received by itself after a while. Raises `NotFound`, `Conflict` (`wrong_status`)."""
     await orders.transition(
         tx,
         merchant_id,
@@ -120,7 +124,7 @@ async def _all_shipped(tx: Tx, merchant_id: UUID, order_id: UUID, actor_id: UUID
         ("accepted",),
         "shipped",
         actor_id=actor_id,
-        reason="all shipped",
+        reason=reason,
         stamp="shipped_at",
     )
     due = tx.now + timedelta(seconds=tx.env.settings.auto_receive)

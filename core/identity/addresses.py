@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from core.db.tx import Tx
+from core.db.tx import Tx, columns
 from core.identity.phones import normal_phone
 from core.identity.schemas import AddressInput, AddressView
 from core.kit.crypto import Vault
@@ -18,6 +18,7 @@ from core.kit.geo import Point
 from core.kit.ids import new_id, ref
 from core.kit.paging import Page, check_limit, decode_cursor, encode_cursor
 from core.kit.text import clean
+from core.types.identity import Merging
 
 MOST = 50
 
@@ -37,6 +38,23 @@ _CHANGE = """
 update address set recipient = $3, phone = $4, phone_index = $5, street = $6, province = $7, city = $8,
   district = $9, location = $10, is_default = $11
 where account_id = $1 and id = $2 returning true
+"""
+
+# What a guest has, unless the account has addresses already.
+_OF_GUEST = """
+select id as address_id, recipient, phone, street, province, city, district, location[0] as lng, location[1] as lat,
+  is_default, created_at
+from address where account_id = $1 and not exists (select from address where account_id = $2)
+"""
+_MOVE = """
+with gone as (delete from address where account_id = $1)
+insert into address (account_id, id, recipient, phone, phone_index, street, province, city, district, location,
+  is_default, created_at)
+select $2, x.id, x.recipient, x.phone, x.phone_index, x.street, x.province, x.city, x.district, x.location,
+  x.is_default, x.created_at
+from unnest($3::uuid[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bytea[], $8::text[], $9::text[], $10::text[],
+  $11::point[], $12::boolean[], $13::timestamptz[])
+  as x(id, recipient, phone, phone_index, street, province, city, district, location, is_default, created_at)
 """
 
 _PAGE = """
@@ -109,6 +127,25 @@ async def remove(tx: Tx, account_id: UUID, address_id: UUID) -> None:
     gone = "delete from address where account_id = $1 and id = $2 returning true"
     if not await tx.fetchval(gone, account_id, address_id):
         raise NotFound("There is no such address.")
+
+
+async def move(tx: Tx, merging: Merging) -> None:
+    """Give a guest's addresses to an account that has none; sealed anew, for they are encrypted for their account. In the
+    system scope, with both accounts' rows locked."""
+    found = await tx.fetch(_OF_GUEST, merging.guest_id, merging.account_id)
+    if not found:
+        return
+    vault = tx.env.vault
+    rows = [
+        (
+            row["address_id"],
+            *_sealed(vault, merging.account_id, opened(vault, merging.guest_id, row)),
+            row["is_default"],
+            row["created_at"],
+        )
+        for row in found
+    ]
+    await tx.execute(_MOVE, merging.guest_id, merging.account_id, *columns(rows, 11))
 
 
 def checked(data: AddressInput) -> OrderAddress:

@@ -18,6 +18,7 @@ account = sa.Table(
     flag("guest"),
     at("created_at", nullable=False),
     one_of("status", "active", "blocked", "deleted"),
+    sa.Index("ix_account_guest", "id", postgresql_where=sa.text("guest")),
     info=access(Owner.MARKET, own=f"id = {setting('account_id')}"),
 )
 

@@ -9,11 +9,12 @@ from uuid import UUID
 import asyncpg
 
 from core.db.tx import Tx
+from core.types.identity import Merging
 from core.types.scope import Principal
 
 _ADD_ACCOUNT = """
-insert into account (id, login, password_hash, nickname, pseudonym, created_at)
-values ($1, $2, $3, $4, $5, $6)
+insert into account (id, login, password_hash, nickname, pseudonym, created_at, guest)
+values ($1, $2, $3, $4, $5, $6, $7)
 on conflict (login) do nothing returning true
 """
 
@@ -22,13 +23,13 @@ _CREDENTIALS = "select id, password_hash, status from account where login = $1 a
 # Shared locks keep the staff rows as they are until a session opened with their roles is written.
 _LOCKED_ACCOUNT = """
 with s as materialized (select merchant_id, roles from staff where account_id = $1 for share)
-select a.nickname, a.status, s.merchant_id, s.roles, m.name as merchant_name
+select a.nickname, a.status, a.guest, s.merchant_id, s.roles, m.name as merchant_name
 from account a left join s on true left join merchant m on m.id = s.merchant_id
 where a.id = $1 order by s.merchant_id
 """
 
 _ACCOUNT = """
-select a.nickname, a.status, s.merchant_id, s.roles, m.name as merchant_name
+select a.nickname, a.status, a.guest, s.merchant_id, s.roles, m.name as merchant_name
 from account a left join staff s on s.account_id = a.id left join merchant m on m.id = s.merchant_id
 where a.id = $1 order by s.merchant_id
 """
@@ -49,6 +50,22 @@ update session set revoked_at = $3 where id = $1 and previous_hash = $2 and revo
 """
 
 _END_SESSION = "update session set revoked_at = $2 where id = $1 and revoked_at is null"
+
+# Only guests are ever merged and never into one another, so locking in the order of ids makes no ring.
+_LOCK_MERGING = """
+with locked as materialized (
+  select id, guest, status from account where id in ($1, $2) order by id for no key update
+)
+select exists (select from locked where id = $1 and guest and status = 'active')
+  and exists (select from locked where id = $2 and not guest and status = 'active')
+  and exists (select from session
+    where id = $3 and account_id = $1 and audience = 'shop' and revoked_at is null and expires_at > $4)
+"""
+
+_END_GUEST = """
+with ended as (update session set revoked_at = $2 where account_id = $1 and revoked_at is null)
+update account set status = 'deleted' where id = $1 and guest
+"""
 
 _END_STAFF_SESSIONS = """
 update session set revoked_at = $3 where account_id = $2 and merchant_id = $1 and revoked_at is null
@@ -88,10 +105,19 @@ order by t.id desc limit $3
 
 
 async def add_account(
-    tx: Tx, account_id: UUID, login: str, password_hash: str, nickname: str, pseudonym: UUID
+    tx: Tx,
+    account_id: UUID,
+    login: str,
+    password_hash: str,
+    nickname: str,
+    pseudonym: UUID,
+    *,
+    guest: bool = False,
 ) -> bool:
     """False when the login is taken."""
-    added = await tx.fetchval(_ADD_ACCOUNT, account_id, login, password_hash, nickname, pseudonym, tx.now)
+    added = await tx.fetchval(
+        _ADD_ACCOUNT, account_id, login, password_hash, nickname, pseudonym, tx.now, guest
+    )
     return added is not None
 
 
@@ -101,7 +127,7 @@ async def credentials(tx: Tx, login: str) -> asyncpg.Record | None:
 
 
 async def account(tx: Tx, account_id: UUID, *, lock: bool = False) -> list[asyncpg.Record]:
-    """(nickname, status, merchant_id, roles, merchant_name): a row for each place of work, at least one."""
+    """(nickname, status, guest, merchant_id, roles, merchant_name): a row for each place of work, at least one."""
     return await tx.fetch(_LOCKED_ACCOUNT if lock else _ACCOUNT, account_id)
 
 
@@ -135,6 +161,16 @@ async def end_reused(tx: Tx, session_id: UUID, old: bytes) -> None:
 async def end_session(tx: Tx, session_id: UUID) -> None:
     """From now on its tokens are refused."""
     await tx.execute(_END_SESSION, session_id, tx.now)
+
+
+async def lock_merging(tx: Tx, merging: Merging, session_id: UUID) -> bool:
+    """Lock both accounts; False when the one is no live guest in this session, or the other no live account."""
+    return bool(await tx.fetchval(_LOCK_MERGING, merging.guest_id, merging.account_id, session_id, tx.now))
+
+
+async def end_guest(tx: Tx, guest_id: UUID) -> None:
+    """End a guest's sessions and mark its account as deleted."""
+    await tx.execute(_END_GUEST, guest_id, tx.now)
 
 
 async def end_staff_sessions(tx: Tx, merchant_id: UUID, account_id: UUID) -> None:

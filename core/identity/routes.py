@@ -23,7 +23,7 @@ from core.identity.schemas import (
 )
 from core.kit.ids import parse_ref
 from core.kit.paging import DEFAULT_LIMIT, Page
-from core.types.routing import OUTSIDE, PUBLIC, SYSTEM, limit, permission
+from core.types.routing import GUEST, OUTSIDE, PUBLIC, SYSTEM, limit, permission
 from core.types.scope import Principal
 
 # They open their own transactions: a stale token in the header must not keep anybody from signing in again.
@@ -32,7 +32,7 @@ _AUTH = PUBLIC | SYSTEM | OUTSIDE
 
 @post("/auth/tokens", opt=_AUTH | limit(10, 60, by="address"))
 async def sign_in(new_tx: TxFactory, redis: Redis, data: SignIn) -> Tokens:
-    """Sign in. Unknown login and wrong password get the same answer."""
+    """Sign in; with a `guest_token` the guest's cart comes along. Unknown login and wrong password get the same answer."""
     return await service.sign_in(new_tx, redis, data)
 
 
@@ -42,7 +42,7 @@ async def refresh(new_tx: TxFactory, data: Refresh) -> Tokens:
     return await service.refresh(new_tx, data)
 
 
-@delete("/auth/tokens", opt=SYSTEM)
+@delete("/auth/tokens", opt=SYSTEM | GUEST)
 async def sign_out(tx: Tx, me: Principal) -> None:
     """End the session of this token."""
     await service.sign_out(tx, me)
@@ -50,17 +50,24 @@ async def sign_out(tx: Tx, me: Principal) -> None:
 
 @post("/auth/accounts", opt=_AUTH | limit(10, 60, by="address"))
 async def register(new_tx: TxFactory, data: Registration) -> Tokens:
-    """Register a buyer and sign in."""
+    """Register a buyer and sign in; with a `guest_token` the guest's cart comes along."""
     return await service.register(new_tx, data)
 
 
-@get("/me", opt=SYSTEM)
+@post("/auth/guests", opt=_AUTH | limit(30, 3600, by="address"))
+async def open_guest(new_tx: TxFactory) -> Tokens:
+    """Tokens for somebody who has not signed in yet: a cart, addresses and quotes. Whatever else is asked for with them is
+    403 `sign_in_required`."""
+    return await service.open_guest(new_tx)
+
+
+@get("/me", opt=SYSTEM | GUEST)
 async def show_me(tx: Tx, me: Principal) -> AccountView:
     """The signed-in account and where it may sign in."""
     return await service.me(tx, me)
 
 
-@get("/addresses")
+@get("/addresses", opt=GUEST)
 async def list_addresses(
     tx: Tx, me: Principal, limit: int = DEFAULT_LIMIT, cursor: str | None = None
 ) -> Page[AddressView]:
@@ -68,19 +75,19 @@ async def list_addresses(
     return await addresses.page(tx, me.account_id, limit, cursor)
 
 
-@post("/addresses")
+@post("/addresses", opt=GUEST)
 async def add_address(tx: Tx, me: Principal, data: AddressInput) -> AddressView:
     """Add an address; the first becomes the default."""
     return await addresses.add(tx, me.account_id, data)
 
 
-@put("/addresses/{address_id:str}")
+@put("/addresses/{address_id:str}", opt=GUEST)
 async def change_address(tx: Tx, me: Principal, address_id: str, data: AddressInput) -> AddressView:
     """Replace an address."""
     return await addresses.change(tx, me.account_id, parse_ref(address_id), data)
 
 
-@delete("/addresses/{address_id:str}")
+@delete("/addresses/{address_id:str}", opt=GUEST)
 async def remove_address(tx: Tx, me: Principal, address_id: str) -> None:
     """Delete an address."""
     await addresses.remove(tx, me.account_id, parse_ref(address_id))
@@ -126,7 +133,7 @@ def _staff_routes() -> list[HTTPRouteHandler]:
     ]
 
 
-public_routes = [sign_in, refresh, sign_out, register]
+public_routes = [sign_in, refresh, sign_out, register, open_guest]
 shop_routes = [show_me, list_addresses, add_address, change_address, remove_address]
 merchant_routes = _staff_routes()
 platform_routes = [list_audit, *_staff_routes()]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from core.kit.geo import Point
 from core.types.scope import Audience
@@ -22,25 +22,29 @@ Password = Annotated[str, Meta(min_length=8, max_length=128)]
 Nickname = Annotated[str, Meta(min_length=1, max_length=40)]
 Id = Annotated[str, Meta(max_length=64)]
 Text = Annotated[str, Meta(min_length=1, max_length=32)]
+GuestToken = Annotated[str, Meta(max_length=2048)]
 
 
 class SignIn(Struct, frozen=True):
     """`provider` decides which of the other fields count; `password` wants `login` and `password`.
-    `merchant_id` says which shop, for staff of several."""
+    `merchant_id` says which shop, for staff of several. `guest_token`: a guest's access token; what that guest had goes to
+    the account, with audience `shop`."""
 
     provider: Annotated[str, Meta(min_length=1, max_length=32)]
     login: Annotated[str, Meta(max_length=64)] = ""
     password: Annotated[str, Meta(max_length=128)] = ""
     audience: Audience = Audience.SHOP
     merchant_id: Id | None = None
+    guest_token: GuestToken | None = None
 
 
 class Registration(Struct, frozen=True):
-    """A new buyer."""
+    """A new buyer. `guest_token`: the access token of the guest that the buyer was until now."""
 
     login: Login
     password: Password
     nickname: Nickname
+    guest_token: GuestToken | None = None
 
 
 class Refresh(Struct, frozen=True):
@@ -58,21 +62,24 @@ class AudienceView(Struct, frozen=True, omit_defaults=True):
     merchant_name: str | None = None
 
 
-class AccountView(Struct, frozen=True):
-    """The account as it sees itself."""
+class AccountView(Struct, frozen=True, omit_defaults=True):
+    """The account as it sees itself; `guest` when nobody has signed in to it yet."""
 
     id: str
     nickname: str
     audiences: list[AudienceView]
+    guest: bool = False
 
 
 class Tokens(Struct, frozen=True):
-    """`expires_in` is the access token's life in seconds."""
+    """`expires_in` is the access token's life in seconds. `cart_merged`, there when a `guest_token` was sent: whether what
+    the guest had is the account's now."""
 
     access_token: str
     expires_in: int
     refresh_token: str
     account: AccountView
+    cart_merged: bool | UnsetType = UNSET
 
 
 class MerchantChoice(Struct, frozen=True):

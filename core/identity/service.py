@@ -7,11 +7,12 @@ from datetime import timedelta
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET
 from redis.asyncio import Redis
 
 from core import hookspecs
 from core.db.tx import Tx, TxFactory
-from core.identity import passwords, repository, tokens
+from core.identity import guests, passwords, repository, tokens
 from core.identity.accounts import create_account, normal_login
 from core.identity.attempts import Attempts
 from core.identity.schemas import (
@@ -43,11 +44,12 @@ class _Account(msgspec.Struct, frozen=True):
     id: UUID
     nickname: str
     active: bool
+    guest: bool
     posts: tuple[_Post, ...]
 
 
 async def sign_in(new_tx: TxFactory, redis: Redis, data: SignIn) -> Tokens:
-    """A new session for a login and its password.
+    """A new session for a login and its password; what a guest had comes along.
 
     Raises `BadRequest` `unknown_provider`, `Unauthorized` `wrong_credentials` (also for an unknown login),
     `TooManyRequests`, `Forbidden` `audience_not_allowed` or `account_blocked`, `Conflict` `choose_merchant`.
@@ -60,11 +62,15 @@ async def sign_in(new_tx: TxFactory, redis: Redis, data: SignIn) -> Tokens:
         account = await _load(tx, account_id, lock=True)
         if account is None or not account.active:
             raise Forbidden("This account is blocked; ask the market's operator.", code="account_blocked")
-        return await _open(tx, account, _principal(account, data.audience, data.merchant_id))
+        principal = _principal(account, data.audience, data.merchant_id)
+        return await _open(tx, account, principal, data.guest_token)
 
 
 async def register(new_tx: TxFactory, data: Registration) -> Tokens:
-    """A new buyer, signed in. Raises `Forbidden` `registration_closed`, `Conflict` `login_taken`."""
+    """A new buyer, signed in; what a guest had comes along.
+
+    Raises `Forbidden` `registration_closed`, `Conflict` `login_taken`.
+    """
     async with new_tx(SYSTEM) as tx:
         if not tx.env.settings.registration:
             raise Forbidden("This market takes no new accounts just now.", code="registration_closed")
@@ -72,6 +78,14 @@ async def register(new_tx: TxFactory, data: Registration) -> Tokens:
         tx.emit(hookspecs.account_registered, AccountEvent(account_id))
         account = await _load(tx, account_id)
         assert account is not None
+        principal = _principal(account, Audience.SHOP, None)
+        return await _open(tx, account, principal, data.guest_token)
+
+
+async def open_guest(new_tx: TxFactory) -> Tokens:
+    """A new guest, who can fill a cart and ask for quotes until signing in."""
+    async with new_tx(SYSTEM) as tx:
+        account = _Account(await guests.create(tx), guests.NICKNAME, True, True, ())  # noqa: FBT003
         return await _open(tx, account, _principal(account, Audience.SHOP, None))
 
 
@@ -129,13 +143,14 @@ async def _load(tx: Tx, account_id: UUID, *, lock: bool = False) -> _Account | N
     posts = tuple(
         _Post(r["merchant_id"], tuple(r["roles"]), r["merchant_name"] or "") for r in rows if r["merchant_id"]
     )
-    return _Account(account_id, rows[0]["nickname"], rows[0]["status"] == "active", posts)
+    first = rows[0]
+    return _Account(account_id, first["nickname"], first["status"] == "active", first["guest"], posts)
 
 
 def _principal(account: _Account, audience: Audience, merchant_ref: str | None) -> Principal:
     """A fresh session's principal. Raises `Forbidden` or `Conflict` when the account may not have it."""
     if audience is Audience.SHOP:
-        return Principal(account.id, new_id(), audience)
+        return Principal(account.id, new_id(), audience, guest=account.guest)
     if audience is Audience.PLATFORM:
         posts = [p for p in account.posts if p.merchant_id == MARKET_ID]
     else:
@@ -153,11 +168,12 @@ def _principal(account: _Account, audience: Audience, merchant_ref: str | None) 
     return Principal(account.id, new_id(), audience, posts[0].merchant_id, posts[0].roles)
 
 
-async def _open(tx: Tx, account: _Account, principal: Principal) -> Tokens:
+async def _open(tx: Tx, account: _Account, principal: Principal, guest_token: str | None = None) -> Tokens:
+    merged = await guests.merge(tx, principal, guest_token) if guest_token is not None else UNSET
     token = tokens.new_refresh(principal.session_id)
     until = tx.now + timedelta(seconds=tx.env.settings.refresh_token_ttl)
     await repository.open_session(tx, principal, tokens.refresh_hash(token), until)
-    return _tokens(tx, account, principal, token)
+    return msgspec.structs.replace(_tokens(tx, account, principal, token), cart_merged=merged)
 
 
 async def _rotate(tx: Tx, old: str) -> Tokens | None:
@@ -176,7 +192,9 @@ async def _rotate(tx: Tx, old: str) -> Tokens | None:
         await repository.end_session(tx, session_id)
         return None
     audience = Audience(row["audience"])
-    principal = Principal(account.id, session_id, audience, row["merchant_id"], tuple(row["roles"]))
+    principal = Principal(
+        account.id, session_id, audience, row["merchant_id"], tuple(row["roles"]), account.guest
+    )
     return _tokens(tx, account, principal, new)
 
 
@@ -194,4 +212,4 @@ def _view(account: _Account) -> AccountView:
         else:
             shop = ref(post.merchant_id)
             audiences.append(AudienceView(Audience.MERCHANT, list(post.roles), shop, post.merchant_name))
-    return AccountView(ref(account.id), account.nickname, audiences)
+    return AccountView(ref(account.id), account.nickname, audiences, account.guest)

@@ -29,6 +29,7 @@ class _Claims(msgspec.Struct, frozen=True, omit_defaults=True):
     e: int
     m: str | None = None
     r: tuple[str, ...] = ()
+    g: bool = False
 
 
 _DECODER = msgspec.json.Decoder(_Claims)
@@ -44,6 +45,7 @@ def issue(vault: Vault, principal: Principal, expires_at: datetime) -> str:
         e=int(expires_at.timestamp()),
         m=shop,
         r=principal.roles,
+        g=principal.guest,
     )
     body = urlsafe_b64encode(msgspec.json.encode(claims)).rstrip(b"=")
     signature = urlsafe_b64encode(vault.sign(_PURPOSE + body)).rstrip(b"=")
@@ -62,7 +64,7 @@ def read(vault: Vault, token: str, now: datetime) -> Principal | None:
         if claims.e <= now.timestamp():
             return None
         shop = parse_ref(claims.m) if claims.m else None
-        return Principal(parse_ref(claims.a), parse_ref(claims.s), claims.u, shop, claims.r)
+        return Principal(parse_ref(claims.a), parse_ref(claims.s), claims.u, shop, claims.r, claims.g)
     except (ValueError, msgspec.MsgspecError, NotFound):
         return None
 

@@ -1,7 +1,7 @@
 """Queries of stock. Whoever changes several rows locks them in the order of their keys first, in the same statement:
 without that, baskets of several lines deadlock."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -85,5 +85,37 @@ async def give_up(
     moved: int = await tx.fetchval(
         _GIVE, [w[0] for w in wanted], [w[1] for w in wanted], [w[2] for w in wanted], [new_id() for _ in wanted],
         leaves, reason, reference, tx.scope.actor_id, tx.now,
+    )  # fmt: skip
+    return moved
+
+
+_TAKE_BACK = f"""
+with want as (
+  select * from unnest($2::uuid[], $3::int[], $4::uuid[]) w(sku_id, qty, move_id)
+),
+locked as materialized (
+  select s.sku_id, w.qty, w.move_id from stock s join want w using (sku_id) where s.merchant_id = $1
+  order by s.sku_id for no key update of s
+),
+moved as (
+  update stock s set on_hand = s.on_hand + l.qty from locked l
+  where s.merchant_id = $1 and s.sku_id = l.sku_id and s.on_hand + l.qty <= {MAX_ON_HAND}
+  returning s.sku_id, l.qty, l.move_id
+),
+journal as (
+  insert into stock_move (merchant_id, id, sku_id, on_hand_delta, reserved_delta, reason, reference, account_id, at)
+  select $1, move_id, sku_id, qty, 0, $5, $6::uuid, $7::uuid, $8 from moved
+)
+select count(*) from moved
+"""  # noqa: S608 - the only thing put in is the number above
+
+
+async def take_back(
+    tx: Tx, merchant_id: UUID, pieces: Mapping[UUID, int], reference: UUID, reason: str
+) -> int:
+    """Add pieces by SKU to what is on hand, and journal it; how many SKUs had room for that."""
+    moved: int = await tx.fetchval(
+        _TAKE_BACK, merchant_id, list(pieces), list(pieces.values()), [new_id() for _ in pieces],
+        reason, reference, tx.scope.actor_id, tx.now,
     )  # fmt: skip
     return moved

@@ -50,7 +50,7 @@ def _refused(row: asyncpg.Record | None, delta: int) -> NotFound | Conflict:
     if row is None:
         return _unknown()
     if delta > 0:
-        return Conflict(f"No SKU can have more than {repository.MAX_ON_HAND} pieces.", code="too_many")
+        return _too_many()
     return Conflict(
         f"Only {row['on_hand'] - row['reserved']} pieces are not reserved by orders.",
         code="out_of_stock",
@@ -84,6 +84,20 @@ async def release(tx: Tx, lines: Iterable[tuple[UUID, UUID, int]], reference: UU
     await _give_up(tx, lines, reference, reason, leaves=False)
 
 
+async def take_back(
+    tx: Tx, merchant_id: UUID, lines: Iterable[tuple[UUID, int]], reference: UUID, reason: str
+) -> None:
+    """Goods come back sellable: (SKU id, pieces) are on hand again. One statement.
+
+    Raises `Conflict` (`too_many`) beyond a thousand million pieces of a SKU.
+    """
+    pieces: Counter[UUID] = Counter()
+    for sku_id, quantity in lines:
+        pieces[sku_id] += quantity
+    if pieces and await repository.take_back(tx, merchant_id, pieces, reference, reason) != len(pieces):
+        raise _too_many()
+
+
 async def _give_up(
     tx: Tx, lines: Iterable[tuple[UUID, UUID, int]], reference: UUID, reason: str, *, leaves: bool
 ) -> None:
@@ -105,6 +119,10 @@ def _own(merchant_id: UUID, text: str) -> UUID:
     if owner != merchant_id:
         raise _unknown()
     return sku_id
+
+
+def _too_many() -> Conflict:
+    return Conflict(f"No SKU can have more than {repository.MAX_ON_HAND} pieces.", code="too_many")
 
 
 def _unknown() -> NotFound:

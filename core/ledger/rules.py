@@ -28,6 +28,12 @@ PAY_EARNING = "pay.earning"
 RELEASE_COMMISSION = "release.commission"
 RELEASE_PAYABLE = "release.payable"
 RELEASE_EARNING = "release.earning"
+REFUND_BUYER = "refund.buyer"
+REFUND_SUBSIDY = "refund.subsidy"
+REFUND_DEDUCTION = "refund.deduction"
+REFUND_FUNDS = "refund.funds"
+REFUND_COMMISSION = "refund.commission"
+REFUND_DONE = "refund.done"
 LATE_IN = "late.in"
 LATE_OUT = "late.out"
 
@@ -40,6 +46,12 @@ CODES = (
     RELEASE_COMMISSION,
     RELEASE_PAYABLE,
     RELEASE_EARNING,
+    REFUND_BUYER,
+    REFUND_SUBSIDY,
+    REFUND_DEDUCTION,
+    REFUND_FUNDS,
+    REFUND_COMMISSION,
+    REFUND_DONE,
     LATE_IN,
     LATE_OUT,
 )
@@ -96,6 +108,21 @@ class OrderMoney(msgspec.Struct, frozen=True):
         return self.payable + self.market_borne
 
 
+class RefundMoney(msgspec.Struct, frozen=True):
+    """A refund in fen. `amount` goes to the buyer; `market_borne`, of the discounts that the market had paid for, and
+    `deducted_market`, withheld from the buyer, go to the market. `commission` is the part of its fee that the market gives
+    up; it has been taken only when the order's money was `released`."""
+
+    merchant_id: UUID
+    order_id: UUID
+    refund_id: UUID
+    amount: int
+    market_borne: int = 0
+    deducted_market: int = 0
+    commission: int = 0
+    released: bool = False
+
+
 def pay_transfers(order: OrderMoney) -> list[Transfer]:
     """The order was paid: the buyer's money and the market's share of the discounts are frozen.
 
@@ -119,13 +146,13 @@ def pay_transfers(order: OrderMoney) -> list[Transfer]:
 
 
 def release_transfers(order: OrderMoney) -> list[Transfer]:
-    """The after-sales window is over: commission to the market, the rest to the merchant.
+    """The after-sales window is over: commission to the market (see `commission_at_release`), the rest to the merchant.
 
-    The commission is capped at what is frozen: an order never leaves its merchant owing money for having sold.
+    `order` is what refunds have left of it.
     """
     frozen = Account(order.merchant_id, "frozen")
     left = order.frozen - sum(e.amount for e in order.earnings)
-    commission = min(order.commission, left)
+    commission = commission_at_release(order)
     return _drop_zero(
         [
             _transfer(order, RELEASE_COMMISSION, frozen, Account(MARKET_ID, "revenue"), commission),
@@ -145,6 +172,41 @@ def release_transfers(order: OrderMoney) -> list[Transfer]:
             ),
         ]
     )
+
+
+def commission_at_release(order: OrderMoney) -> int:
+    """What the market gets of its fee: at most what is frozen, so that an order never leaves its merchant owing money for
+    having sold."""
+    return min(order.commission, order.frozen - sum(e.amount for e in order.earnings))
+
+
+def refund_transfers(refund: RefundMoney) -> list[Transfer]:
+    """A refund was decided: the buyer's money is on its way, the market has its share back and gives up its fee.
+
+    Until the release everything comes out of what is frozen and the fee was never taken; afterwards it comes out of what
+    the merchant is owed. What is withheld for the merchant stays where it is.
+    """
+    source = Account(refund.merchant_id, "payable" if refund.released else "frozen")
+    funds, subsidy = Account(MARKET_ID, "funds"), Account(MARKET_ID, "subsidy")
+    to_market = refund.market_borne + refund.deducted_market
+    gateway, revenue = Account(refund.merchant_id, "gateway"), Account(MARKET_ID, "revenue")
+    return _drop_zero(
+        [
+            _refund_transfer(refund, REFUND_BUYER, source, _in_transit(refund), refund.amount),
+            _refund_transfer(refund, REFUND_SUBSIDY, source, subsidy, refund.market_borne),
+            _refund_transfer(refund, REFUND_DEDUCTION, source, subsidy, refund.deducted_market),
+            _refund_transfer(refund, REFUND_FUNDS, funds, gateway, to_market),
+            _refund_transfer(
+                refund, REFUND_COMMISSION, revenue, source, refund.commission if refund.released else 0
+            ),
+        ]
+    )
+
+
+def refund_done_transfers(refund: RefundMoney) -> list[Transfer]:
+    """The channel has sent the buyer's money back."""
+    gateway = Account(refund.merchant_id, "gateway")
+    return _drop_zero([_refund_transfer(refund, REFUND_DONE, _in_transit(refund), gateway, refund.amount)])
 
 
 def late_payment_transfers(payment_id: UUID, legs: Iterable[tuple[UUID, UUID, int]]) -> list[Transfer]:
@@ -193,6 +255,18 @@ def _transfer(
     return Transfer(
         derived_id(order.order_id, name), order.merchant_id, debit, credit, amount, code, order.order_id
     )
+
+
+def _refund_transfer(
+    refund: RefundMoney, code: str, debit: Account, credit: Account, amount: int
+) -> Transfer:
+    return Transfer(
+        derived_id(refund.refund_id, code), refund.merchant_id, debit, credit, amount, code, refund.order_id
+    )
+
+
+def _in_transit(refund: RefundMoney) -> Account:
+    return Account(refund.merchant_id, "refund_transit")
 
 
 def _drop_zero(transfers: Sequence[Transfer]) -> list[Transfer]:

@@ -44,10 +44,13 @@ def upgrade() -> None:
         sa.Column("goods_amount", sa.BigInteger(), nullable=False),
         sa.Column("shipping_amount", sa.BigInteger(), nullable=False),
         sa.Column("deducted_amount", sa.BigInteger(), nullable=False),
+        sa.Column("deducted_market", sa.BigInteger(), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("market_borne", sa.BigInteger(), nullable=False),
         sa.Column("commission", sa.BigInteger(), nullable=False),
         sa.Column("deductions", postgresql.JSONB(), server_default="[]", nullable=False),
+        sa.Column("draft", postgresql.JSONB(), nullable=False),
+        sa.Column("unsettled", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.Column("whole_order", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("origin", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
@@ -60,7 +63,7 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("status in ('refunding', 'done')", name=op.f("ck_refund_status")),
         sa.CheckConstraint(
-            "amount = goods_amount + shipping_amount - deducted_amount and amount >= 0 and goods_amount >= 0 and shipping_amount >= 0 and deducted_amount >= 0 and market_borne >= 0 and commission >= 0",
+            "amount = goods_amount + shipping_amount - deducted_amount and amount >= 0 and goods_amount >= 0 and shipping_amount >= 0 and deducted_amount >= 0 and market_borne >= 0 and commission >= 0 and deducted_market between 0 and deducted_amount",
             name=op.f("ck_refund_amount"),
         ),
         sa.ForeignKeyConstraint(
@@ -104,6 +107,7 @@ def upgrade() -> None:
     op.add_column(
         "account", sa.Column("guest", sa.Boolean(), server_default=sa.text("false"), nullable=False)
     )
+    op.create_index("ix_account_guest", "account", ["id"], unique=False, postgresql_where=sa.text("guest"))
     op.add_column("listing_sku", sa.Column("min_quantity", sa.Integer(), server_default="1", nullable=False))
     op.add_column("listing_sku", sa.Column("max_quantity", sa.Integer(), nullable=True))
     op.add_column(
@@ -113,6 +117,13 @@ def upgrade() -> None:
     op.add_column(
         "orders", sa.Column("refunded_commission", sa.BigInteger(), server_default="0", nullable=False)
     )
+    op.add_column(
+        "orders", sa.Column("refunding_amount", sa.BigInteger(), server_default="0", nullable=False)
+    )
+    op.add_column("orders", sa.Column("deducted_market", sa.BigInteger(), server_default="0", nullable=False))
+    op.add_column(
+        "order_line", sa.Column("cancelled_quantity", sa.Integer(), server_default="0", nullable=False)
+    )
     op.add_column("sku", sa.Column("min_quantity", sa.Integer(), server_default="1", nullable=False))
     op.add_column("sku", sa.Column("max_quantity", sa.Integer(), nullable=True))
     op.create_check_constraint(
@@ -120,6 +131,18 @@ def upgrade() -> None:
         "orders",
         "refunded_shipping between 0 and shipping_amount and refunded_market between 0 and market_borne"
         " and refunded_commission between 0 and commission",
+    )
+    op.create_check_constraint(
+        op.f("ck_orders_refunding"),
+        "orders",
+        "refunding_amount >= 0 and deducted_market >= 0"
+        " and refunded_amount + refunding_amount + deducted_market <= payable",
+    )
+    op.create_check_constraint(
+        op.f("ck_order_line_cancelled_quantity"),
+        "order_line",
+        "cancelled_quantity between 0 and refunded_quantity and shipped_quantity + cancelled_quantity <= quantity"
+        " and refunded_quantity - cancelled_quantity <= shipped_quantity",
     )
     op.create_check_constraint(
         op.f("ck_sku_quantities"), "sku", "min_quantity >= 1 and max_quantity >= min_quantity"
@@ -134,11 +157,15 @@ def downgrade() -> None:
     """Take back."""
     op.drop_column("sku", "max_quantity")
     op.drop_column("sku", "min_quantity")
+    op.drop_column("order_line", "cancelled_quantity")
+    op.drop_column("orders", "deducted_market")
+    op.drop_column("orders", "refunding_amount")
     op.drop_column("orders", "refunded_commission")
     op.drop_column("orders", "refunded_market")
     op.drop_column("orders", "refunded_shipping")
     op.drop_column("listing_sku", "max_quantity")
     op.drop_column("listing_sku", "min_quantity")
+    op.drop_index("ix_account_guest", table_name="account", postgresql_where=sa.text("guest"))
     op.drop_column("account", "guest")
     op.drop_index("ix_refund_line_refund", table_name="refund_line")
     op.drop_table("refund_line")

@@ -29,6 +29,8 @@ trade = sa.Table(
     info=access(Owner.BUYER),
 )
 
+# What refunds took: `refunding_amount` is on its way to the buyer, `refunded_amount` has arrived; `refunded_market` and
+# `deducted_market` went back to the market, `refunded_commission` is given up by it.
 orders = sa.Table(
     "orders",
     METADATA,
@@ -50,6 +52,8 @@ orders = sa.Table(
     fen("refunded_shipping", server_default="0"),
     fen("refunded_market", server_default="0"),
     fen("refunded_commission", server_default="0"),
+    fen("refunding_amount", server_default="0"),
+    fen("deducted_market", server_default="0"),
     secret("address"),
     text("province", server_default=""),
     text("city", server_default=""),
@@ -74,6 +78,11 @@ orders = sa.Table(
         "refunded_shipping between 0 and shipping_amount and refunded_market between 0 and market_borne"
         " and refunded_commission between 0 and commission",
         name="refunded",
+    ),
+    sa.CheckConstraint(
+        "refunding_amount >= 0 and deducted_market >= 0"
+        " and refunded_amount + refunding_amount + deducted_market <= payable",
+        name="refunding",
     ),
     sa.Index("ix_orders_id", "id"),
     sa.Index("ix_orders_phone", "merchant_id", "phone_index"),
@@ -105,6 +114,7 @@ order_line = sa.Table(
     fen("payable"),
     number("shipped_quantity", server_default="0"),
     number("refunded_quantity", server_default="0"),
+    number("cancelled_quantity", server_default="0"),
     json("source"),
     uuid("activity_id", nullable=True),
     sa.ForeignKeyConstraint(*_ORDER),
@@ -113,6 +123,12 @@ order_line = sa.Table(
     sa.CheckConstraint("payable >= 0 and payable <= amount", name="payable"),
     sa.CheckConstraint("shipped_quantity >= 0 and shipped_quantity <= quantity", name="shipped_quantity"),
     sa.CheckConstraint("refunded_quantity >= 0 and refunded_quantity <= quantity", name="refunded_quantity"),
+    # Of the refunded units, those that were cancelled never left; all others had.
+    sa.CheckConstraint(
+        "cancelled_quantity between 0 and refunded_quantity and shipped_quantity + cancelled_quantity <= quantity"
+        " and refunded_quantity - cancelled_quantity <= shipped_quantity",
+        name="cancelled_quantity",
+    ),
     sa.Index("ix_order_line_order", "merchant_id", "order_id"),
     info=access(Owner.MERCHANT, buyer_read=True),
 )

@@ -50,7 +50,8 @@ _CHILDREN = """
       'id', l.id, 'kind', l.kind, 'sku_id', l.sku_id, 'product_id', l.product_id, 'parent_id', l.parent_id,
       'title', l.title, 'specs', l.specs, 'image_url', l.image_url, 'quantity', l.quantity,
       'unit_price', l.unit_price, 'amount', l.amount, 'payable', l.payable,
-      'shipped_quantity', l.shipped_quantity, 'refunded_quantity', l.refunded_quantity) order by l.id)
+      'shipped_quantity', l.shipped_quantity, 'refunded_quantity', l.refunded_quantity,
+      'cancelled_quantity', l.cancelled_quantity) order by l.id)
     from order_line l where l.merchant_id = o.merchant_id and l.order_id = o.id), '[]')::text as lines,
   coalesce((select json_agg(json_build_object(
       'line_id', d.line_id, 'plugin', d.plugin, 'kind', d.kind, 'label', d.label,
@@ -140,6 +141,51 @@ async def trades(tx: Tx, which: TradeFilter, limit: int) -> list[asyncpg.Record]
         f" from (select * from trade where {where.sql()} order by id desc limit {int(limit)}) t"
         " left join orders o on o.trade_id = t.id order by t.id desc, o.id",
         *where.args,
+    )
+
+
+# $3 is a refund that is about to be decided: its own lines do not count yet.
+_PAID_LINES = """
+select l.id as line_id, l.product_id, l.sku_id, l.kind, l.quantity - coalesce(r.quantity, 0)::int as quantity,
+  l.payable - coalesce(r.amount, 0)::bigint as amount
+from order_line l left join lateral (
+  select sum(x.quantity) as quantity, sum(x.amount) as amount from refund_line x
+  where x.merchant_id = l.merchant_id and x.line_id = l.id and x.refund_id is distinct from $3::uuid
+) r on true
+where l.merchant_id = $1 and l.order_id = $2 order by l.id
+"""
+
+
+async def paid(tx: Tx, merchant_id: UUID, order_id: UUID) -> bool:
+    """Whether the order was ever paid; it stays as it is until the transaction ends, also against refunds."""
+    row = await tx.fetchrow(
+        "select paid_at from orders where merchant_id = $1 and id = $2 for share", merchant_id, order_id
+    )
+    return row is not None and row["paid_at"] is not None
+
+
+async def paid_lines(tx: Tx, merchant_id: UUID, order_id: UUID, without: UUID | None) -> list[asyncpg.Record]:
+    """What is left of the order's lines after its refunds, that of `without` excepted."""
+    return await tx.fetch(_PAID_LINES, merchant_id, order_id, without)
+
+
+async def paid_before(tx: Tx, account_id: UUID, merchant_id: UUID | None) -> bool:
+    """Whether the account ever paid an order: of this merchant, or of any."""
+    found: bool = await tx.fetchval(
+        "select exists (select from orders where account_id = $1 and paid_at is not null"
+        " and ($2::uuid is null or merchant_id = $2))",
+        account_id,
+        merchant_id,
+    )
+    return found
+
+
+async def buyers(tx: Tx, merchant_id: UUID, order_ids: Sequence[UUID]) -> list[asyncpg.Record]:
+    """(id, account_id) of those of these orders that are the merchant's."""
+    return await tx.fetch(
+        "select id, account_id from orders where merchant_id = $1 and id = any($2::uuid[])",
+        merchant_id,
+        order_ids,
     )
 
 

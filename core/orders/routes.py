@@ -3,15 +3,17 @@
 from typing import Annotated
 from uuid import UUID
 
-from litestar import get
+from litestar import MediaType, get
 from litestar.params import Parameter
 
 from core.db.tx import Tx
 from core.kit.ids import parse_pair, parse_ref
 from core.kit.paging import DEFAULT_LIMIT, Page
 from core.orders import service
+from core.orders.explain import explain
 from core.orders.repository import OrderFilter, TradeFilter
 from core.orders.schemas import OrderOut, TradeOut
+from core.pricing.text import Language
 from core.types.routing import permission
 from core.types.scope import Audience, Principal
 
@@ -36,6 +38,13 @@ async def my_trades(
 async def my_trade(tx: Tx, me: Principal, trade_id: str) -> TradeOut:
     """One of the buyer's trades."""
     return await service.trade_out(tx, me.account_id, parse_ref(trade_id))
+
+
+@get("/trades/{trade_id:str}/explain", media_type=MediaType.TEXT)
+async def explain_my_trade(tx: Tx, me: Principal, trade_id: str, language: Language = "zh") -> str:
+    """How the price of one of the buyer's trades came about, in words."""
+    which = TradeFilter(account_id=me.account_id, trade_id=parse_ref(trade_id))
+    return await explain(tx, which, Audience.SHOP, language)
 
 
 @get("/orders")
@@ -101,6 +110,12 @@ async def all_trades(
     return await service.trade_page(tx, which, Audience.PLATFORM, limit)
 
 
+@get("/trades/{trade_id:str}/explain", opt=permission("trades.read"), media_type=MediaType.TEXT)
+async def explain_trade(tx: Tx, trade_id: str, language: Language = "zh") -> str:
+    """How the price of a trade came about, in words."""
+    return await explain(tx, TradeFilter(trade_id=parse_ref(trade_id)), Audience.PLATFORM, language)
+
+
 @get("/orders", opt=permission("trades.read"))
 async def all_orders(
     tx: Tx,
@@ -131,6 +146,6 @@ def _given(merchant_id: str | None) -> UUID | None:
     return parse_ref(merchant_id) if merchant_id is not None else None
 
 
-shop_routes = [my_trades, my_trade, my_orders, my_order]
+shop_routes = [my_trades, my_trade, explain_my_trade, my_orders, my_order]
 merchant_routes = [shop_orders, shop_order]
-platform_routes = [all_trades, all_orders, any_order]
+platform_routes = [all_trades, explain_trade, all_orders, any_order]

@@ -44,6 +44,7 @@ class LineRow(msgspec.Struct):
     payable: int
     shipped_quantity: int
     refunded_quantity: int
+    cancelled_quantity: int
 
 
 class DiscountRow(msgspec.Struct):
@@ -169,6 +170,7 @@ def _line(merchant_id: UUID, row: LineRow) -> LineOut:
         shipped_quantity=row.shipped_quantity,
         refunded_quantity=row.refunded_quantity,
         parent_id=ref(merchant_id, row.parent_id) if row.parent_id else None,
+        cancelled_quantity=row.cancelled_quantity,
     )
 
 

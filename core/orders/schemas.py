@@ -25,7 +25,11 @@ class HoldOut(msgspec.Struct, frozen=True):
 
 
 class LineOut(msgspec.Struct, frozen=True):
-    """One line. `payable` is after all goods discounts; `parent_id` is the line that a gift came with."""
+    """One line. `payable` is after all goods discounts; `parent_id` is the line that a gift came with.
+
+    Of the refunded units, `cancelled_quantity` never left: `quantity - shipped_quantity - cancelled_quantity` are still to
+    be shipped.
+    """
 
     id: str
     kind: str
@@ -41,6 +45,7 @@ class LineOut(msgspec.Struct, frozen=True):
     shipped_quantity: int
     refunded_quantity: int
     parent_id: str | None = None
+    cancelled_quantity: int = 0
 
 
 class DiscountOut(msgspec.Struct, frozen=True):

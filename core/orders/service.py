@@ -16,6 +16,7 @@ from core.orders.repository import ORDER_STATUSES, TRADE_STATUSES, OrderFilter, 
 from core.orders.rows import order_out, trades_out
 from core.orders.schemas import OrderOut, TradeOut
 from core.types.events import OrderEvent
+from core.types.orders import PaidLine
 from core.types.scope import Audience, Principal
 
 
@@ -91,6 +92,27 @@ async def locked(tx: Tx, merchant_id: UUID, order_id: UUID) -> asyncpg.Record:
     if row is None:
         raise NotFound("No such order.")
     return row
+
+
+async def paid_before(tx: Tx, account_id: UUID, merchant_id: UUID | None) -> bool:
+    """Whether the account ever paid an order: of this merchant, or with None of any. In its own or the system scope."""
+    return await repository.paid_before(tx, account_id, merchant_id)
+
+
+async def paid_lines(
+    tx: Tx, merchant_id: UUID, order_id: UUID, *, without: UUID | None = None
+) -> list[PaidLine]:
+    """What is left of a paid order's lines after its refunds, but for the refund `without`; empty for an order that was
+    never paid. No refund of it is decided elsewhere before this transaction ends."""
+    if not await repository.paid(tx, merchant_id, order_id):
+        return []
+    return [PaidLine(*row) for row in await repository.paid_lines(tx, merchant_id, order_id, without)]
+
+
+async def buyers_of(tx: Tx, merchant_id: UUID, order_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Order id -> account id, for those of these orders that are the merchant's."""
+    rows = await repository.buyers(tx, merchant_id, order_ids)
+    return {row["id"]: row["account_id"] for row in rows}
 
 
 async def refuse_held(tx: Tx, merchant_id: UUID, order_id: UUID) -> None:

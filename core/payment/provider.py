@@ -122,7 +122,8 @@ class PaymentProvider(Protocol):
     async def refund(self, outside: Outside, order: RefundOrder) -> bool:
         """Send money back. True when it is done, False while the service still works on it.
 
-        Raises `Conflict` (`refund_exceeds_payment`) for more than is left of the leg.
+        Raises `Conflict`: `refund_exceeds_payment` for more than is left of the leg, `refund_mismatch` for a known refund
+        with another amount.
         """
 
     def verify_notification(

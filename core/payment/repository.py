@@ -116,6 +116,18 @@ with pay as (
 select exists (select from pay)
 """
 
+_PAID_LEG = """
+select p.id, p.provider from payment p
+join payment_leg l on l.account_id = p.account_id and l.payment_id = p.id
+where p.subject_kind = 'trade' and p.subject_id = $1 and p.status = 'paid' and l.merchant_id = $2 and l.order_id = $3
+"""
+
+_LEG_REFUNDED = """
+update payment_leg l set refunded_amount = l.refunded_amount + $4 from payment p
+where p.subject_kind = 'trade' and p.subject_id = $1 and p.status = 'paid' and l.account_id = p.account_id
+  and l.payment_id = p.id and l.merchant_id = $2 and l.order_id = $3
+"""
+
 _DUE = "select account_id, provider, status, expires_at from payment where id = $1"
 
 _CLOSE = """
@@ -248,6 +260,16 @@ async def refunding(tx: Tx, payment_id: UUID) -> tuple[asyncpg.Record, list[Orde
 async def mark_refunded(tx: Tx, account_id: UUID, payment_id: UUID) -> bool:
     """A refunding payment is refunded in full; False when it was already."""
     return bool(await tx.fetchval(_REFUNDED, account_id, payment_id))
+
+
+async def paid_leg(tx: Tx, trade_id: UUID, merchant_id: UUID, order_id: UUID) -> asyncpg.Record | None:
+    """id and provider of the payment that paid this order."""
+    return await tx.fetchrow(_PAID_LEG, trade_id, merchant_id, order_id)
+
+
+async def leg_refunded(tx: Tx, trade_id: UUID, merchant_id: UUID, order_id: UUID, amount: int) -> None:
+    """`amount` of what was paid for this order has gone back to the buyer."""
+    await tx.execute(_LEG_REFUNDED, trade_id, merchant_id, order_id, amount)
 
 
 async def due(tx: Tx, payment_id: UUID) -> asyncpg.Record | None:

@@ -132,7 +132,10 @@ class SandboxProvider:
         return _standing(row)
 
     async def refund(self, outside: Outside, order: RefundOrder) -> bool:
-        """Send money of one leg back, at once."""
+        """Send money of one leg back, at once; nothing more when that refund is in the books already.
+
+        Raises `Conflict`: `refund_exceeds_payment`, and `refund_mismatch` for a known refund of another amount.
+        """
         async with outside.new_tx(SYSTEM) as tx:
             row = await _row(tx, _LOCK, ref(order.payment_id))
             legs = _legs(row)
@@ -140,7 +143,10 @@ class SandboxProvider:
             if index is None or row["status"] not in ("paid", "refunded"):
                 raise Conflict("Nothing was paid here.", code="refund_exceeds_payment")
             leg = legs[index]
-            if ref(order.refund_id) in leg.refunds:
+            known = leg.refunds.get(ref(order.refund_id))
+            if known is not None and known != order.amount:
+                raise Conflict("This refund is known with another amount.", code="refund_mismatch")
+            if known is not None:
                 return True
             if order.amount > leg.amount - sum(leg.refunds.values()):
                 raise Conflict("More than is left of this payment.", code="refund_exceeds_payment")

@@ -15,10 +15,11 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from core.pricing.assemble import assemble
-from core.pricing.choose import BY_PRIORITY, choose
+from core.pricing.choose import choose
 from core.pricing.proposals import Stage, examine
 from core.pricing.shipping import ship
 from core.pricing.state import Bucket, Candidate, State
+from core.pricing.words import APPLIED, BY_PRIORITY, say
 from core.types.pricing import (
     Basket,
     Explanation,
@@ -65,17 +66,18 @@ def _sorted_out(
     sound = [rule for rule in rules if _is_rule(rule)]
     for other in rules if len(sound) < len(rules) else ():
         if not _is_rule(other):
+            why = say("not_a_rule")
             name = type(other).__name__
-            reason = "This is not a price rule."
-            state.explain.append(Explanation("", name, "", "", "refused", reason, 0, "not_a_rule"))
+            state.explain.append(
+                Explanation("", name, "", "", "refused", why.en, 0, why.code, reason_zh=why.zh)
+            )
     seen = Counter([(rule.plugin, rule.id) for rule in sound])
     for rule in sound:
         kind = matrix.kinds.get(rule.kind)
         if kind is None:
-            state.told(rule, "", "refused", f"There is no kind of rule {rule.kind!r}.", code="unknown_kind")
+            state.told(rule, "", "refused", say("unknown_kind", rule.kind))
         elif seen[rule.plugin, rule.id] > 1:
-            reason = "Several rules call themselves by this id."
-            state.told(rule, _name(kind.phase), "refused", reason, code="duplicate_rule")
+            state.told(rule, _name(kind.phase), "refused", say("duplicate_rule"))
         else:
             by_phase.setdefault(kind.phase, []).append((rule, kind))
     return by_phase
@@ -123,22 +125,20 @@ def _run(
             found.buckets = _buckets(found, limits)
             candidates.append(found)
         elif hidden and not stages[mark].view.lines:
-            reason = "It cannot be combined with an offer that applies already."
-            state.told(rule, name, "refused", reason, code="blocked")
+            state.told(rule, name, "refused", say("blocked_before"))
         else:
-            state.told(rule, name, "refused", found.detail, code=found.code)
+            state.told(rule, name, "refused", found)
     choice = choose(candidates, matrix, state.left, state.counts)
     for candidate in choice.taken:
-        note = BY_PRIORITY if id(candidate) in choice.by_priority else ""
         amount = state.apply(candidate)
         if amount or candidate.gifts:
-            state.told(candidate.rule, name, "applied", note, amount)
+            why = BY_PRIORITY if id(candidate) in choice.by_priority else APPLIED
+            state.told(candidate.rule, name, "applied", why, amount)
         else:
-            reason = "Other offers leave nothing to discount."
-            state.told(candidate.rule, name, "beaten", reason, candidate.amount, "nothing_left")
+            state.told(candidate.rule, name, "beaten", say("nothing_left"), candidate.amount)
     for loss in choice.lost:
         amount = loss.candidate.amount if loss.outcome == "beaten" else 0
-        state.told(loss.candidate.rule, name, loss.outcome, loss.reason, amount, loss.code)
+        state.told(loss.candidate.rule, name, loss.outcome, loss.why, amount)
 
 
 def _closed_to(rule: PriceRule, matrix: Matrix, state: State) -> frozenset[UUID]:

@@ -4,7 +4,9 @@ refused with a code; it never breaks a quote."""
 from collections.abc import Mapping
 from uuid import UUID
 
+from core.pricing import watch
 from core.pricing.state import Candidate, Cut, Key, State, gift_key, spread
+from core.pricing.words import Reason, say, says
 from core.types.pricing import (
     AddLine,
     Adjust,
@@ -18,6 +20,7 @@ from core.types.pricing import (
 )
 
 MAX_QUANTITY = 9_999
+MAX_PARTS = 1_000
 _ALL_BP = 10_000
 
 
@@ -31,27 +34,36 @@ class Stage:
         self.room: dict[Key, int] = {line.line.key: line.amount for line in view.lines} | dict(view.shipping)
 
 
-def examine(rule: PriceRule, kind: RuleKind, state: State, stage: Stage) -> Candidate | Refused:
+def examine(rule: PriceRule, kind: RuleKind, state: State, stage: Stage) -> Candidate | Reason:
     """The candidate, or why the rule does not apply."""
     if not stage.view.lines:
-        return Refused("no_matching_goods", "None of the goods in the basket are meant by this offer.")
+        return say("no_matching_goods")
     try:
-        answer: object = rule.propose(stage.view)
+        answer: object = watch.run(rule.propose, stage.view)
+    except watch.EndlessError:
+        return say("rule_endless")
     except Exception as error:  # noqa: BLE001  a plugin's fault must not stop a purchase
-        return Refused("rule_failed", f"The rule failed: {type(error).__name__}.")
-    if isinstance(answer, Refused) and isinstance(answer.code, str) and isinstance(answer.detail, str):
-        return answer
-    if not isinstance(answer, tuple | list):
-        return Refused("bad_proposal", f"The rule answered {type(answer).__name__} instead of a proposal.")
+        return say("rule_failed", type(error).__name__)
+    if isinstance(answer, Refused):
+        return _refusal(answer)
+    if not isinstance(answer, tuple | list) or len(answer) > MAX_PARTS:
+        return say("bad_proposal", f"The rule answered with {type(answer).__name__}, or with too much.")
     allowed = _allowed(kind.phase)
     reader = _Reader(rule, state, stage.room)
     for part in answer:
         fault = reader.read(part) if isinstance(part, allowed) else _misplaced(part, kind.phase)
         if fault is not None:
-            return Refused("bad_proposal", fault)
+            return say("bad_proposal", fault)
     if not reader.cuts and not reader.gifts:
-        return Refused("nothing_to_do", "This offer changes nothing in this basket.")
+        return say("nothing_to_do")
     return Candidate(rule, kind, reader.cuts, reader.gifts, frozenset(reader.shops))
+
+
+def _refusal(answer: Refused) -> Reason:
+    words = (answer.code, answer.detail, answer.zh)
+    if all(isinstance(text, str) for text in words) and type(answer.short) is int:
+        return says(answer)
+    return say("bad_proposal", "The rule refuses without a code and a sentence.")
 
 
 def _allowed(phase: Phase) -> tuple[type, ...]:

@@ -1,10 +1,13 @@
 """The shipping phase: what each merchant's parcel costs by every option, and which one is taken."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import UUID
 
 from core.kit.ids import ref
+from core.pricing import watch
 from core.pricing.state import State
+from core.pricing.words import say
 from core.types.pricing import Explanation, LineView, OfferedShipping, Problem, ShippingOption
 
 ARRANGED = "core:arranged"
@@ -44,10 +47,10 @@ def _evaluate(
     """The options with their fees, cheapest first; one whose terms fail is left out and explained."""
     found: list[OfferedShipping] = []
     for option in options:
-        try:
-            fee: object = option.terms.fee(goods_amount, lines)
-        except Exception:  # noqa: BLE001  a plugin's fault must not stop a purchase
-            fee = None
+        fee: object = None
+        # A plugin's fault must not stop a purchase.
+        with suppress(Exception, watch.EndlessError):
+            fee = watch.run(lambda of: of.terms.fee(goods_amount, lines), option)
         if type(fee) is int and fee >= 0:
             found.append(
                 OfferedShipping(option.key, option.kind, option.name, fee, option.promise, selected=False)
@@ -62,19 +65,28 @@ def _evaluate(
 
 
 def _refuse(state: State, key: str, kind: str) -> None:
-    reason, plugin = "The terms of this way of shipping failed.", key.partition(":")[0]
-    state.explain.append(Explanation(plugin, key, kind, "shipping", "refused", reason, 0, "bad_terms"))
+    why, plugin = say("bad_terms"), key.partition(":")[0]
+    state.explain.append(
+        Explanation(plugin, key, kind, "shipping", "refused", why.en, 0, why.code, reason_zh=why.zh)
+    )
 
 
 def _select(state: State, shop: UUID, found: list[OfferedShipping]) -> None:
     wanted = state.basket.shipping.get(shop)
     at = next((i for i, offer in enumerate(found) if offer.key == wanted), None)
+    merchant_id = ref(shop)
     if not found:
-        detail = "This shop does not deliver to the address."
-        state.problems.append(Problem("not_deliverable", detail, merchant_id=ref(shop)))
+        gone = Problem(
+            "not_deliverable", "This shop does not deliver to the address.", merchant_id=merchant_id
+        )
+        state.problems.append(gone)
     elif wanted is not None and at is None:
-        detail = "The chosen way of shipping is no longer offered; choose another."
-        state.problems.append(Problem("shipping_option_gone", detail, merchant_id=ref(shop)))
+        gone = Problem(
+            "shipping_option_gone",
+            "The chosen way of shipping is no longer offered; choose another.",
+            merchant_id=merchant_id,
+        )
+        state.problems.append(gone)
     fee = 0
     if found:
         offer = found[at or 0]

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from core.kit.ids import ref
 from core.kit.money import largest_remainder, rate
+from core.pricing.words import Reason
 from core.types.pricing import (
     AddLine,
     Adjustment,
@@ -130,12 +131,22 @@ class State:
             self.counts.update([bucket for bucket, _ in candidate.buckets])
         return amount
 
-    def told(
-        self, rule: PriceRule, phase: str, outcome: str, reason: str, amount: int = 0, code: str = ""
-    ) -> None:
+    def told(self, rule: PriceRule, phase: str, outcome: str, why: Reason, amount: int = 0) -> None:
         """Say what became of a rule."""
         self.explain.append(
-            Explanation(rule.plugin, rule.id, rule.kind, phase, outcome, reason, amount, code)
+            Explanation(
+                rule.plugin,
+                rule.id,
+                rule.kind,
+                phase,
+                outcome,
+                why.en,
+                amount,
+                why.code,
+                rule.label,
+                why.zh,
+                why.short,
+            )
         )
 
 

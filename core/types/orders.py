@@ -115,6 +115,17 @@ class RefundDraft(msgspec.Struct, frozen=True):
     reason: str
 
 
+class PaidLine(msgspec.Struct, frozen=True):
+    """A line of a paid order as it stands: the units that were not refunded, and what the buyer paid for them, in fen."""
+
+    line_id: UUID
+    product_id: UUID
+    sku_id: UUID
+    kind: str
+    quantity: int
+    amount: int
+
+
 class Deduction(msgspec.Struct, frozen=True):
     """Kept back from a refund because something that came with the goods was used up already, for instance a gift
     coupon. `amount` in fen goes to `bearer`, whose money that was: `merchant` or `market`."""

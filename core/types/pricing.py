@@ -53,17 +53,22 @@ class Relation(StrEnum):
     BLOCK = "block"
 
 
+_STRICTNESS = (Relation.STACK, Relation.BEST, Relation.BLOCK)
+
+
 class Matrix(msgspec.Struct, frozen=True):
     """Kinds and how pairs of them combine. A pair that is not listed stacks; a kind is `best` with itself
-    unless listed."""
+    unless listed. Of a pair that is listed both ways round, differently, the stricter counts."""
 
     kinds: Mapping[str, RuleKind]
     pairs: Mapping[tuple[str, str], Relation] = {}
 
     def relation(self, a: str, b: str) -> Relation:
         """How rules of kinds `a` and `b` combine; symmetric."""
-        found = self.pairs.get((a, b)) or self.pairs.get((b, a))
-        return found or (Relation.BEST if a == b else Relation.STACK)
+        listed = [self.pairs[pair] for pair in ((a, b), (b, a)) if pair in self.pairs]
+        if listed:
+            return max(listed, key=_STRICTNESS.index)
+        return Relation.BEST if a == b else Relation.STACK
 
 
 class Region(msgspec.Struct, frozen=True):
@@ -286,7 +291,8 @@ class QuoteMerchant(msgspec.Struct, frozen=True):
 
 class Explanation(msgspec.Struct, frozen=True):
     """One rule considered, and what became of it: `applied` with what it took off, `beaten` with what it would have
-    taken off by itself, or `refused`; `code` says stably why not."""
+    taken off by itself, or `refused`; `code` says stably why not, `reason` and `reason_zh` in words, `short` how many fen
+    are missing to it."""
 
     plugin: str
     rule: str
@@ -296,6 +302,9 @@ class Explanation(msgspec.Struct, frozen=True):
     reason: str
     amount: int
     code: str = ""
+    label: str = ""
+    reason_zh: str = ""
+    short: int = 0
 
 
 class Quote(msgspec.Struct, frozen=True):

@@ -8,6 +8,9 @@ from typing import Any
 
 # No token needed; a valid one is still understood.
 PUBLIC: dict[str, Any] = {"public": True}
+# Guests may come in too: accounts that nobody has signed in to yet. All other routes ask them to sign in, and public ones
+# take them for strangers.
+GUEST: dict[str, Any] = {"guest": True}
 # A public page that is the same for everybody: one read without a transaction, whoever looks.
 BROWSE: dict[str, Any] = {"public": True, "scope": "anonymous"}
 # Touches several parties: runs in the system scope; the service checks whose rows it touches.

@@ -19,13 +19,15 @@ class Audience(StrEnum):
 class Principal(msgspec.Struct, frozen=True):
     """The signed-in account behind a request.
 
-    `merchant_id` is the shop's, or the market's for platform staff."""
+    `merchant_id` is the shop's, or the market's for platform staff. `guest`: nobody has signed in yet; such an account is
+    admitted only where a route says `GUEST`."""
 
     account_id: UUID
     session_id: UUID
     audience: Audience
     merchant_id: UUID | None = None
     roles: tuple[str, ...] = ()
+    guest: bool = False
 
 
 class Scope(msgspec.Struct, frozen=True):

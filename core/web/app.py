@@ -18,6 +18,7 @@ from litestar.types import HTTPScope
 from redis.asyncio import Redis
 
 import core.demo
+from core.aftersales import routes as aftersales
 from core.cart import routes as cart
 from core.catalog import routes as catalog
 from core.checkout import routes as checkout
@@ -47,6 +48,7 @@ _DOMAINS = (
     orders,
     payment,
     fulfilment,
+    aftersales,
     ledger,
     deployment,
 )

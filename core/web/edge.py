@@ -62,6 +62,10 @@ class Edge:
                     code="wrong_audience",
                 )
             me = None
+        if me is not None and me.guest and not opt.get("guest"):
+            if not opt.get("public"):
+                raise Forbidden("Sign in to go on; your cart comes with you.", code="sign_in_required")
+            me = None
         if me is None:
             if not opt.get("public"):
                 raise Unauthorized("Send a token: Authorization: Bearer <access_token>.")

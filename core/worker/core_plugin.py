@@ -1,15 +1,20 @@
-"""Core as a subscriber of its own events: what the flow leaves to be done after the commit, and core's timers."""
+"""Core as a subscriber of its own hooks: what the flow leaves to be done after the commit, core's timers, and what goes
+to the account when a guest signs in."""
 
 from collections.abc import Mapping
 from typing import ClassVar
 
+from core.aftersales.timers import TIMERS as AFTERSALES
+from core.cart import service as cart
 from core.checkout.timers import TIMERS as CHECKOUT
 from core.db.tx import Tx
 from core.fulfilment.timers import TIMERS as FULFILMENT
 from core.hooks import hookimpl
+from core.identity import addresses
 from core.payment.timers import TIMERS as PAYMENT
 from core.plugin import Plugin, TimerHandler
 from core.types.events import OrderEvent
+from core.types.identity import Merging
 
 # Rows are locked in key order: two orders with the same products would otherwise wait for each other for ever.
 _COUNT_SALES = """
@@ -31,7 +36,13 @@ class CorePlugin(Plugin):
     name = "core"
     title = "Core"
     summary = "What core does after its own events."
-    timers: ClassVar[Mapping[str, TimerHandler]] = {**CHECKOUT, **PAYMENT, **FULFILMENT}
+    timers: ClassVar[Mapping[str, TimerHandler]] = {**CHECKOUT, **PAYMENT, **FULFILMENT, **AFTERSALES}
+
+    @hookimpl
+    async def account_merging(self, tx: Tx, merging: Merging) -> None:
+        """The guest's cart goes to the account, and the guest's addresses if the account has none."""
+        await cart.merge_guest(tx, merging)
+        await addresses.move(tx, merging)
 
     @hookimpl
     async def order_paid(self, tx: Tx, event: OrderEvent) -> None:

@@ -40,10 +40,25 @@ _SESSION = """
 with old as (select id from session where expires_at < $2 order by id limit $1 for update skip locked)
 delete from session s using old where s.id = old.id
 """
+# Guests whose session has run out, or ended more than an hour before $2: by then none of their requests is under way.
+_GUEST = """
+with old as materialized (
+  select id from account a where guest and not exists (
+    select from session s where s.account_id = a.id and s.expires_at > $2
+      and (s.revoked_at is null or s.revoked_at > $2 - interval '1 hour'))
+  limit $1 for update skip locked
+),
+lines as (delete from cart_line x using old where x.account_id = old.id),
+places as (delete from address x using old where x.account_id = old.id),
+held as (delete from holding x using old where x.account_id = old.id),
+ended as (delete from session x using old where x.account_id = old.id)
+delete from account a using old where a.id = old.id
+"""
 
 
 async def sweep(runtime: Runtime) -> dict[str, int]:
-    """Delete delivered events and idempotency keys older than seven days and expired sessions. Rows deleted by table."""
+    """Delete delivered events and idempotency keys older than seven days, expired sessions, and guests who have none, with
+    their cart, addresses and holdings. Rows deleted by table."""
     now = runtime.clock()
     cut = now - KEEP
     first = UUID(int=int(cut.timestamp() * 1000) << 80)
@@ -52,6 +67,7 @@ async def sweep(runtime: Runtime) -> dict[str, int]:
         "outbox": await _delete(runtime, _OUTBOX, cut, first),
         "idempotency": await _delete(runtime, _IDEMPOTENCY, cut),
         "session": await _delete(runtime, _SESSION, now),
+        "account": await _delete(runtime, _GUEST, now),
     }
 
 

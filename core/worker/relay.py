@@ -5,6 +5,7 @@ everything it was told, and what was sent becomes due at once.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -12,6 +13,7 @@ from redis.exceptions import RedisError
 
 from core.deployment.runtime import AWAY, Runtime, cancelled
 from core.worker.claim import BATCH, Claimed, claim, revive
+from core.worker.cycles import LOOK, Cycles
 
 EPOCH = "jishi:epoch"
 _IDLE = 0.2
@@ -31,6 +33,7 @@ class Relay:
     def __init__(self, runtime: Runtime, send: Send, waiting: Waiting) -> None:
         self._runtime, self._send, self._waiting = runtime, send, waiting
         self._unsent: list[Claimed] = []
+        self._cycles, self._looked = Cycles(runtime), -LOOK
 
     async def run(self) -> None:
         """Until cancelled, however often database and Redis go away and come back."""
@@ -55,6 +58,9 @@ class Relay:
             lost = await revive(self._runtime)
             if lost:
                 _log.warning("Redis lost its memory; sending again", deliveries=lost)
+        if time.monotonic() - self._looked >= LOOK:
+            await self._cycles.begin()
+            self._looked = time.monotonic()
         if not self._unsent:
             if await self._waiting() >= _ENOUGH:
                 return False

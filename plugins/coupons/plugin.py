@@ -1,24 +1,36 @@
-"""Coupons: manifest and hooks. What a coupon takes off is in `rules.py`, everything else in `service.py`."""
+"""Coupons: manifest and hooks. What a coupon takes off is in `rules.py`, what becomes of it in a purchase in `using.py`,
+how it comes to the buyer in `claiming.py` and `granting.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from core.api import (
+    Badge,
+    BadgePage,
     Basket,
+    BenefitProvider,
     Closing,
+    Deduction,
     OrderEvent,
     Permission,
     Phase,
     Placement,
     Plugin,
     PriceRule,
+    RefundDraft,
+    Refunded,
+    RefundEvent,
     RuleKind,
     Tx,
     hookimpl,
 )
-from plugins.coupons import routes, service
+from plugins.coupons import badges, granting, happened, reminding, routes, using
+from plugins.coupons.badges import RememberedOffers
+from plugins.coupons.benefits import CouponBenefits
 from plugins.coupons.config import Config
 from plugins.coupons.models import METADATA
-from plugins.coupons.rules import MARKET, SHOP
+from plugins.coupons.rules import MARKET, MARKET_SHIPPING, SHOP, SHOP_SHIPPING
 
 
 class CouponsPlugin(Plugin):
@@ -37,27 +49,63 @@ class CouponsPlugin(Plugin):
         Permission(routes.MANAGE, "merchant", "Issue and stop the shop's coupons", ("marketing",)),
         Permission(routes.MANAGE, "platform", "Issue and stop the market's coupons"),
     )
+    events = {"coupon_granted": happened.coupon_granted, "coupon_expiring": happened.coupon_expiring}
+    timers = reminding.TIMERS
+    cycles = reminding.CYCLES
     rule_kinds = (
         RuleKind(SHOP, Phase.SHOP_COUPON, "店铺优惠券", per_shop=1),
         RuleKind(MARKET, Phase.MARKET_COUPON, "平台优惠券", per_trade=1),
+        # The shop's goes first, as with goods: what it takes off is not left for the market's.
+        RuleKind(SHOP_SHIPPING, Phase.SHIPPING_DISCOUNT, "店铺包邮券", priority=1, per_shop=1),
+        RuleKind(MARKET_SHIPPING, Phase.SHIPPING_DISCOUNT, "平台包邮券", per_trade=1),
     )
+
+    def __init__(self, config: msgspec.Struct | None = None) -> None:
+        super().__init__(config)
+        self.remembered = RememberedOffers()
+
+    def benefits(self) -> Mapping[str, BenefitProvider]:
+        """Coupons of templates with claim gift."""
+        return {self.name: CouponBenefits()}
 
     @hookimpl
     async def price_rules(self, tx: Tx, basket: Basket) -> Sequence[PriceRule]:
-        """One rule for each coupon that the buyer holds or named; one statement."""
-        return await service.rules(tx, basket)
+        """One rule for each coupon that the buyer holds or named; one statement, none for who holds and names none."""
+        return await using.rules(tx, basket)
+
+    @hookimpl
+    async def product_badges(self, tx: Tx, page: BadgePage) -> Sequence[Badge]:
+        """The best coupons to claim for each product; up to 5 seconds old."""
+        return await badges.badges(tx, page, self.remembered)
 
     @hookimpl
     async def order_placing(self, tx: Tx, placement: Placement) -> None:
         """Mark the applied coupons used."""
-        await service.use(tx, placement)
+        await using.use(tx, placement)
 
     @hookimpl
     async def order_closing(self, tx: Tx, closing: Closing) -> None:
         """Give coupons back."""
-        await service.give_back(tx, closing)
+        await using.close(tx, closing)
+
+    @hookimpl
+    async def refund_requesting(self, tx: Tx, refund: RefundDraft) -> Sequence[Deduction]:
+        """Take back the coupons that came with what is refunded; keep back the worth of used ones."""
+        return await granting.take_back(tx, refund)
+
+    @hookimpl
+    async def refund_settling(self, tx: Tx, refunded: Refunded) -> None:
+        """Give back the coupons of what is wholly refunded."""
+        await using.settle(tx, refunded)
 
     @hookimpl
     async def order_paid(self, tx: Tx, event: OrderEvent) -> None:
-        """Count the order for its templates."""
-        await service.count(tx, event)
+        """Give the coupons that come with the order, and count it for the templates whose coupons it used."""
+        # In this turn: all orders bring much the same gifts, and lock their templates in the same order.
+        await granting.give_gifts(tx, event)
+        await using.paid(tx, event)
+
+    @hookimpl
+    async def refund_done(self, tx: Tx, event: RefundEvent) -> None:
+        """Take the refund off what its templates brought and cost."""
+        await using.refunded(tx, event)

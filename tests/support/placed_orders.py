@@ -67,7 +67,7 @@ async def place_order(
             " discount_amount, shipping_amount, payable, market_borne, commission, commission_rule, address, province,"
             " phone_index, shipping, remark, created_at, paid_at)"
             " values ($1, $2, $3, $4, $5, '南山果园', $6, $7, $8, 0, $9, $8, $10, 'none', $11, '重庆市', $12,"
-            " $13::jsonb, '请放门口', $14, $14)",
+            " $13::jsonb, '请放门口', $14, $15)",
             merchant_id,
             order_id,
             trade_id,
@@ -82,6 +82,7 @@ async def place_order(
             tx.env.vault.blind(address.phone) if address else None,
             json.dumps({"key": "express_delivery:flat", "kind": "express", "name": "快递"}),
             now,
+            now if status not in ("unpaid", "closed") else None,
         )
         for line, (quantity, price) in zip(made, lines, strict=True):
             await _line(tx, merchant_id, order_id, account_id, line, quantity, price)

@@ -167,8 +167,9 @@ def check_sums(quote: Quote) -> None:
         assert m.payable == m.goods_amount - m.discount_amount + m.shipping_amount >= 0
     for field in ("goods_amount", "discount_amount", "shipping_amount", "payable"):
         assert getattr(quote, field) == sum(getattr(m, field) for m in quote.merchants)
-    applied: dict[str, int] = {}
+    applied: dict[tuple[str, str], int] = {}
     for m in quote.merchants:
         for a in [*m.shipping_adjustments, *(a for x in m.lines for a in x.adjustments)]:
-            applied[a.rule] = applied.get(a.rule, 0) + a.amount
-    assert applied == {e.rule: e.amount for e in quote.explain if e.outcome == "applied" and e.amount}
+            applied[a.plugin, a.rule] = applied.get((a.plugin, a.rule), 0) + a.amount
+    told = {(e.plugin, e.rule): e.amount for e in quote.explain if e.outcome == "applied" and e.amount}
+    assert applied == told

@@ -11,22 +11,37 @@ down_revision = "coupons_0001"
 branch_labels = None
 depends_on = None
 
-# Coupons used before: what they took off is in the orders' discounts.
+# Coupons used before: what they took off is in the orders' discounts. Statistics had counted orders and coupons of paid
+# trades already, but not what they cost.
 _USES = """
-insert into coupons_use (account_id, coupon_id, order_id, merchant_id, template_id, trade_id, status, market, merchant, at)
+insert into coupons_use (account_id, coupon_id, order_id, merchant_id, template_id, trade_id, status, market, merchant,
+  counted_orders, at)
 select c.account_id, c.id, o.order_id, c.merchant_id, c.template_id, c.used_trade_id,
   case when c.paid_at is null then 'open' else 'paid' end, coalesce(sum(d.bearer_market), 0),
-  coalesce(sum(d.bearer_merchant), 0), coalesce(c.used_at, c.claimed_at)
+  coalesce(sum(d.bearer_merchant), 0), (c.paid_at is not null)::int, coalesce(c.used_at, c.claimed_at)
 from coupons_coupon c cross join unnest(c.used_order_ids) o(order_id)
 left join order_discount d on d.order_id = o.order_id and d.plugin = 'coupons'
   and d.rule = translate(rtrim(encode(uuid_send(c.id), 'base64'), '='), '+/', '-_')
 where c.status = 'used' group by c.account_id, c.id, o.order_id
+"""
+_COUNTED = """
+update coupons_use u set counted_market = market, counted_merchant = merchant, counted_used = (not exists (
+  select from coupons_use o where o.account_id = u.account_id and o.coupon_id = u.coupon_id
+    and o.order_id < u.order_id))::int
+where status = 'paid'
+"""
+_COSTS = """
+update coupons_template t set cost_market = u.market, cost_merchant = u.merchant
+from (select merchant_id, template_id, sum(counted_market) as market, sum(counted_merchant) as merchant
+  from coupons_use group by merchant_id, template_id) u
+where t.merchant_id = u.merchant_id and t.id = u.template_id
 """
 
 _ORIGINS = "'open', 'new_account', 'targeted', 'gift', 'code'"
 _CHECKS = (
     ("coupons_coupon", "status", "status in ('unused', 'used', 'expired', 'void')"),
     ("coupons_coupon", "origin", f"origin in ({_ORIGINS})"),
+    ("coupons_template", "status", "status in ('open', 'closed', 'void')"),
     ("coupons_template", "claim", f"claim in ({_ORIGINS})"),
     ("coupons_template", "delay", "delay_days >= 0"),
     ("coupons_template", "cost", "cost_market >= 0 and cost_merchant >= 0"),
@@ -68,6 +83,11 @@ def upgrade() -> None:
         sa.Column("merchant", sa.BigInteger(), nullable=False),
         sa.Column("back_market", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("back_merchant", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("refund_ids", postgresql.ARRAY(sa.Uuid()), server_default="{}", nullable=False),
+        sa.Column("counted_orders", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("counted_used", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("counted_market", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("counted_merchant", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
             "status in ('open', 'paid', 'closed', 'refunded')", name=op.f("ck_coupons_use_status")
@@ -88,6 +108,8 @@ def upgrade() -> None:
     op.add_column("coupons_coupon", sa.Column("cause", sa.Text(), nullable=True))
     op.add_column("coupons_coupon", sa.Column("reminded_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("coupons_coupon", sa.Column("voided_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("coupons_coupon", sa.Column("void_reason", sa.Text(), nullable=True))
+    op.add_column("coupons_coupon", sa.Column("deducted_at", sa.DateTime(timezone=True), nullable=True))
     op.create_index(
         "ix_coupons_coupon_cause",
         "coupons_coupon",
@@ -103,6 +125,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("status = 'unused'"),
     )
     op.create_index(
+        "ix_coupons_coupon_remind",
+        "coupons_coupon",
+        ["expires_at"],
+        unique=False,
+        postgresql_where=sa.text("status = 'unused' and reminded_at is null"),
+    )
+    op.create_index(
         "ix_coupons_coupon_template", "coupons_coupon", ["merchant_id", "template_id", "id"], unique=False
     )
     op.create_index(
@@ -114,7 +143,17 @@ def upgrade() -> None:
     )
     op.execute(_USES)
     op.drop_column("coupons_coupon", "used_order_ids")
+    op.drop_column("coupons_coupon", "paid_at")
     op.add_column("coupons_template", sa.Column("gift", postgresql.JSONB(), nullable=True))
+    op.create_index(
+        "ix_coupons_template_gift",
+        "coupons_template",
+        ["merchant_id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'open' and gift is not null"),
+    )
+    op.add_column("coupons_template", sa.Column("claim_from", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("coupons_template", sa.Column("claim_to", sa.DateTime(timezone=True), nullable=True))
     op.add_column(
         "coupons_template", sa.Column("delay_days", sa.Integer(), server_default="0", nullable=False)
     )
@@ -127,8 +166,11 @@ def upgrade() -> None:
         "coupons_template", sa.Column("cost_merchant", sa.BigInteger(), server_default="0", nullable=False)
     )
     op.drop_constraint("ck_coupons_coupon_status", "coupons_coupon")
+    op.drop_constraint("ck_coupons_template_status", "coupons_template")
     for table, name, condition in _CHECKS:
         op.create_check_constraint(op.f(f"ck_{table}_{name}"), table, condition)
+    op.execute(_COUNTED)
+    op.execute(_COSTS)
     protect(op, "coupons_code", "merchant")
     protect(op, "coupons_use", "buyer")
 
@@ -137,15 +179,31 @@ def downgrade() -> None:
     """Take back."""
     for table, name, _ in _CHECKS:
         op.drop_constraint(f"ck_{table}_{name}", table)
+    op.execute("update coupons_template set status = 'closed' where status = 'void'")
+    op.execute(
+        "update coupons_coupon set status = 'unused', expires_at = least(expires_at, claimed_at)"
+        " where status in ('expired', 'void')"
+    )
     op.create_check_constraint(
         op.f("ck_coupons_coupon_status"), "coupons_coupon", "status in ('unused', 'used')"
     )
+    op.create_check_constraint(
+        op.f("ck_coupons_template_status"), "coupons_template", "status in ('open', 'closed')"
+    )
+    op.drop_index(
+        "ix_coupons_template_gift",
+        table_name="coupons_template",
+        postgresql_where=sa.text("status = 'open' and gift is not null"),
+    )
+    op.drop_column("coupons_template", "claim_to")
+    op.drop_column("coupons_template", "claim_from")
     op.drop_column("coupons_template", "cost_merchant")
     op.drop_column("coupons_template", "cost_market")
     op.drop_column("coupons_template", "voided")
     op.drop_column("coupons_template", "expired")
     op.drop_column("coupons_template", "delay_days")
     op.drop_column("coupons_template", "gift")
+    op.add_column("coupons_coupon", sa.Column("paid_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column(
         "coupons_coupon",
         sa.Column(
@@ -163,11 +221,18 @@ def downgrade() -> None:
     )
     op.drop_index("ix_coupons_coupon_template", table_name="coupons_coupon")
     op.drop_index(
+        "ix_coupons_coupon_remind",
+        table_name="coupons_coupon",
+        postgresql_where=sa.text("status = 'unused' and reminded_at is null"),
+    )
+    op.drop_index(
         "ix_coupons_coupon_ends", table_name="coupons_coupon", postgresql_where=sa.text("status = 'unused'")
     )
     op.drop_index(
         "ix_coupons_coupon_cause", table_name="coupons_coupon", postgresql_where=sa.text("cause is not null")
     )
+    op.drop_column("coupons_coupon", "deducted_at")
+    op.drop_column("coupons_coupon", "void_reason")
     op.drop_column("coupons_coupon", "voided_at")
     op.drop_column("coupons_coupon", "reminded_at")
     op.drop_column("coupons_coupon", "cause")

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from core import hookspecs
 from core.catalog import browse, categories, products
 from core.catalog.browse import BrowseQuery
 from core.catalog.schemas import CategoryIn, CategoryPatch, ProductIn, ProductPatch, SkuIn
@@ -46,7 +47,7 @@ async def test_the_listing_carries_the_cheapest_sku_and_the_page_what_is_availab
         await tx.execute("update stock set reserved = 1 where sku_id = $1", row_id(made.skus[0].id))
     async with runtime.tx(ANONYMOUS) as tx:
         page = await browse.product(tx, made.id, None)
-        assert tx.statements == 1
+        assert tx.statements <= 1 + len(tx.hooks.of(hookspecs.product_badges))
     assert page.price == 800
     assert [(s.specs, s.price, s.available) for s in page.skus] == [
         ({"尺寸": "大"}, 1000, 2),
@@ -119,6 +120,7 @@ async def test_stock_cannot_be_set_below_what_buyers_have_reserved(runtime: Runt
         ("skus[0].specs", ProductIn(title="a", skus=[SkuIn(price=1, specs={"x": "1"})])),
         ("skus[1].specs", ProductIn(title="a", skus=[SkuIn(price=1), SkuIn(price=2)])),
         ("skus[0].specs", ProductIn(title="a", spec_names=["x"], skus=[SkuIn(price=1, specs={"x": " "})])),
+        ("skus[0].max_quantity", ProductIn(title="a", skus=[SkuIn(price=1, min_quantity=3, max_quantity=2)])),
         ("spec_names", ProductIn(title="a", spec_names=["x", "X"], skus=[SkuIn(price=1)])),
         ("title", ProductIn(title=" \x00 ", skus=[SkuIn(price=1)])),
         ("category_id", ProductIn(title="a", skus=[SkuIn(price=1)], category_id="AAAAAAAAAAAAAAAAAAAAAA")),
@@ -237,3 +239,50 @@ async def test_concurrent_patches_of_one_product_all_succeed(runtime: Runtime) -
     title, listed, price, on_hand, moved = row
     assert title == listed == f"t{price}"
     assert on_hand == moved == price
+
+
+async def bounds(runtime: Runtime, sku_id: str) -> set[tuple[int, int | None]]:
+    """What the SKU, its public copy and its product's page say of quantities."""
+    key = row_id(sku_id)
+    async with runtime.tx(SYSTEM) as tx:
+        rows = await tx.fetch(
+            "select min_quantity, max_quantity, product_id, merchant_id from sku where id = $1 union all"
+            " select min_quantity, max_quantity, product_id, merchant_id from listing_sku where sku_id = $1",
+            key,
+        )
+    async with runtime.tx(ANONYMOUS) as tx:
+        page = await browse.product(tx, ref(rows[0]["merchant_id"], rows[0]["product_id"]), None)
+    public = next(sku for sku in page.skus if sku.id == sku_id)
+    assert len(rows) == 2
+    return {(r["min_quantity"], r["max_quantity"]) for r in rows} | {
+        (public.min_quantity, public.max_quantity)
+    }
+
+
+async def test_quantities_of_one_purchase_are_kept_until_changed_and_published(runtime: Runtime) -> None:
+    shop = await open_shop(runtime)
+    made = await add_product(runtime, shop, skus=[SkuIn(price=1000, min_quantity=3, max_quantity=9)])
+    sku = made.skus[0]
+    assert (sku.min_quantity, sku.max_quantity) == (3, 9)
+    assert await bounds(runtime, sku.id) == {(3, 9)}
+    for sent, kept in (
+        (SkuIn(price=900), (3, 9)),
+        (SkuIn(price=900, max_quantity=5), (3, 5)),
+        (SkuIn(price=900, max_quantity=None), (3, None)),
+        (SkuIn(price=900, min_quantity=1), (1, None)),
+    ):
+        async with runtime.tx(merchant(shop)) as tx:
+            changed = await products.change(tx, shop, row_id(made.id), ProductPatch(skus=[sent]))
+        assert (changed.skus[0].min_quantity, changed.skus[0].max_quantity) == kept
+        assert await bounds(runtime, sku.id) == {kept}
+
+
+async def test_a_least_quantity_above_the_stored_most_is_refused(runtime: Runtime) -> None:
+    shop = await open_shop(runtime)
+    made = await add_product(runtime, shop, skus=[SkuIn(price=1000, max_quantity=2)])
+    async with runtime.tx(merchant(shop)) as tx:
+        with pytest.raises(Invalid) as refusal:
+            await products.change(
+                tx, shop, row_id(made.id), ProductPatch(skus=[SkuIn(price=1000, min_quantity=3)])
+            )
+    assert [e.field for e in refusal.value.extra["errors"]] == ["skus[0].max_quantity"]

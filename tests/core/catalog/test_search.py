@@ -7,6 +7,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from core import hookspecs
 from core.catalog import browse, search
 from core.catalog.browse import BrowseQuery
 from core.catalog.schemas import ProductCard, SkuIn
@@ -133,7 +134,7 @@ async def test_filters_and_sorts(runtime: Runtime, query: BrowseQuery, expected:
     await shelf(runtime)
     async with runtime.tx(ANONYMOUS) as tx:
         assert titles(await browse.products(tx, query)) == expected
-        assert tx.statements <= 1
+        assert tx.statements <= 1 + len(tx.hooks.of(hookspecs.product_badges))
 
 
 @pytest.mark.parametrize("sort", [*Sort])

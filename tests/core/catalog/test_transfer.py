@@ -90,3 +90,15 @@ async def test_a_long_file_takes_as_few_statements_as_a_short_one(runtime: Runti
     report, many = await take(runtime, shop, long)
     assert report.products == 1000
     assert many == (await take(runtime, other, TEA))[1] <= 10
+
+
+async def test_a_file_leaves_the_quantities_of_one_purchase_as_they_are(runtime: Runtime) -> None:
+    shop = await open_shop(runtime)
+    await take(runtime, shop, TEA)
+    async with runtime.tx(merchant(shop)) as tx:
+        await tx.execute("update sku set min_quantity = 2, max_quantity = 5 where code = 'T1'")
+    await take(runtime, shop, TEA)
+    async with runtime.tx(SYSTEM) as tx:
+        for table in ("sku", "listing_sku"):
+            rows = await tx.fetch(f"select min_quantity, max_quantity from {table} order by specs")
+            assert [tuple(row) for row in rows] == [(2, 5), (1, None)]

@@ -152,3 +152,97 @@ async def test_a_connection_in_an_unknown_state_is_not_lent_again(runtime: Runti
         async with runtime.tx(ANONYMOUS) as other:
             assert await other.fetchval("select pg_backend_pid()") != pid
     assert runtime.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+async def test_an_anonymous_read_begins_a_transaction_in_the_scope_it_enters(runtime: Runtime) -> None:
+    me, other = new_id(), new_id()
+    async with runtime.tx(SYSTEM) as tx:
+        for key in (me, other):
+            await tx.execute(_ADD, key, str(key), tx.now)
+    async with runtime.tx(ANONYMOUS) as tx:
+        assert await tx.fetch("select id from account") == []
+        await tx.enter(buyer(me))
+        assert [row["id"] for row in await tx.fetch("select id from account")] == [me]
+        await tx.execute("update account set nickname = 'mine'")
+        await tx.enter(buyer(other))
+        assert [row["id"] for row in await tx.fetch("select id from account")] == [other]
+        # The read, BEGIN with its settings, three statements and one change of scope; then COMMIT.
+        assert tx.statements == 6
+    async with runtime.tx(SYSTEM) as tx:
+        names = await tx.fetch("select id, nickname from account where id = any($1::uuid[])", [me, other])
+    assert {row["id"]: row["nickname"] for row in names} == {me: "mine", other: "n"}
+
+
+async def test_a_scope_entered_from_an_anonymous_read_ends_with_its_transaction(runtime: Runtime) -> None:
+    key, pids = new_id(), set()
+    async with runtime.tx(SYSTEM) as tx:
+        await tx.execute(_ADD, key, str(key), tx.now)
+    tx = runtime.tx(ANONYMOUS)
+    pids.add(await tx.fetchval("select pg_backend_pid()"))
+    await tx.enter(buyer(key))
+    await tx.execute("update account set nickname = 'lost'")
+    await tx.close()
+    async with runtime.tx(ANONYMOUS) as other:
+        assert await other.fetchval("select pg_backend_pid()") in pids
+        assert await other.fetchval("select nullif(current_setting('jishi.account_id', true), '')") is None
+        assert await other.fetch("select id from account") == []
+    async with runtime.tx(SYSTEM) as tx:
+        assert await tx.fetchval("select nickname from account where id = $1", key) == "n"
+
+
+async def test_entering_as_somebody_whose_session_ended_is_refused(runtime: Runtime) -> None:
+    tx = runtime.tx(ANONYMOUS)
+    await tx.fetchval("select 1")
+    with pytest.raises(Unauthorized) as refused:
+        await tx.enter(Scope("buyer", account_id=new_id(), session_id=new_id()))
+    assert refused.value.code == "token_revoked"
+    await tx.close()
+    assert runtime.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("scope", [ANONYMOUS, SYSTEM])
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_look_aside_leaves_nothing_behind(runtime: Runtime, scope: Scope, begun: bool) -> None:
+    key = new_id()
+    async with runtime.tx(SYSTEM) as tx:
+        await tx.execute(_ADD, key, str(key), tx.now)
+    async with runtime.tx(scope) as tx:
+        if begun:
+            await tx.fetchval("select 1")
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            async with tx.aside():
+                await tx.enter(buyer(key))
+                await tx.execute("update account set nickname = 'lost'")
+                tx.schedule("core", "close_unpaid", AccountEvent(key), tx.now)
+                await tx.fetchval("select 1 / 0")
+        assert (tx.scope, tx._events) == (scope, [])
+        seen = await tx.fetch("select nickname from account where id = $1", key)
+        assert [row["nickname"] for row in seen] == (["n"] if scope is SYSTEM else [])
+
+
+async def test_a_look_aside_that_stays_anonymous_costs_nothing(runtime: Runtime) -> None:
+    async with runtime.tx(ANONYMOUS) as tx:
+        async with tx.aside():
+            await tx.fetchval("select 1")
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            async with tx.aside():
+                await tx.fetchval("select 1 / 0")
+        assert await tx.fetchval("select 2") == 2
+        assert tx.statements == 3
+
+
+async def test_events_and_scope_of_an_undone_part_go_with_it(runtime: Runtime) -> None:
+    event = AccountEvent(new_id())
+    async with runtime.tx(SYSTEM) as tx:
+        tx.schedule("core", "close_unpaid", event, tx.now)
+        with pytest.raises(RuntimeError):
+            async with tx.savepoint("part"):
+                tx.schedule("core", "close_unpaid", event, tx.now)
+                await tx.enter(buyer(new_id()))
+                raise RuntimeError
+        assert tx.scope == SYSTEM
+        assert await tx.fetchval("select current_setting('jishi.scope')") == "system"
+        async with tx.savepoint("part"):
+            tx.schedule("core", "close_unpaid", event, tx.now)
+    async with runtime.tx(SYSTEM) as tx:
+        assert await tx.fetchval("select count(*) from outbox where event = 'timer:close_unpaid'") == 2

@@ -1,6 +1,6 @@
 """Plugins that fit and plugins that do not."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 
 import msgspec
@@ -10,6 +10,8 @@ from core.deployment.runtime import Runtime
 from core.hooks import hookimpl
 from core.plugin import Plugin
 from core.types.events import OrderEvent
+from core.types.pricing import Basket, Phase, PriceRule, Relation, RuleKind
+from tests.support.pricing_model import Off
 
 Make = Callable[..., Awaitable[Runtime]]
 
@@ -59,4 +61,28 @@ class Unmigratable(Plugin):
     migrations: ClassVar[str | None] = "nowhere.to.be.found"
 
 
-CLASSES: dict[str, type[Plugin]] = {c.name: c for c in (Base, Above, Misfit, Unmigratable)}
+class Offers(Plugin):
+    """Takes 3.00 off for the club or 1.00 for the sale, the better of the two, and 0.50 more."""
+
+    name = "offers"
+    title = "Offers"
+    summary = "Offers that combine."
+    rule_kinds = (
+        RuleKind("offers.sale", Phase.SHOP_PROMOTION, "sale"),
+        RuleKind("offers.club", Phase.SHOP_PROMOTION, "club"),
+        RuleKind("offers.more", Phase.MARKET_PROMOTION, "more"),
+        RuleKind("offers.freight", Phase.SHIPPING_DISCOUNT, "freight", per_shop=1),
+    )
+    rule_pairs = {("offers.sale", "offers.club"): Relation.BEST}
+
+    @hookimpl
+    async def price_rules(self, tx: Tx, basket: Basket) -> Sequence[PriceRule]:
+        """The three offers, for everybody."""
+        amounts = {"sale": 100, "club": 300, "more": 50}
+        return [
+            Off(plugin="offers", id=name, kind=f"offers.{name}", label=name.title(), amount=amount)
+            for name, amount in amounts.items()
+        ]
+
+
+CLASSES: dict[str, type[Plugin]] = {c.name: c for c in (Base, Above, Misfit, Unmigratable, Offers)}

@@ -5,8 +5,10 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from core.pricing.engine import quote
+from core.pricing.units import Share, worth
 from core.types.pricing import (
     Adjust,
     Basket,
@@ -15,6 +17,7 @@ from core.types.pricing import (
     PriceRule,
     Quote,
     Relation,
+    RuleKind,
     ShippingAdjust,
     ShippingOption,
 )
@@ -108,9 +111,33 @@ def bad_rules(draw: st.DrawFn, of: Basket) -> list[PriceRule]:
     ]
 
 
-matrices = st.dictionaries(
-    st.tuples(st.sampled_from(GOODS), st.sampled_from(GOODS)), st.sampled_from(list(Relation)), max_size=6
-).map(lambda pairs: Matrix(KINDS, PAIRS | pairs))
+@st.composite
+def kinds_as_edited(draw: st.DrawFn) -> dict[str, RuleKind]:
+    """The kinds with priorities, groups and limits as an operator might set them."""
+    few = st.none() | st.integers(1, 3)
+    edited = draw(st.sets(st.sampled_from(GOODS), max_size=4))
+    return KINDS | {
+        name: replace(
+            KINDS[name],
+            priority=draw(st.integers(-3, 9)),
+            group=draw(st.sampled_from(["", "pair", "other"])),
+            per_shop=draw(few),
+            per_trade=draw(few),
+        )
+        for name in sorted(edited)
+    }
+
+
+@st.composite
+def some_matrices(draw: st.DrawFn, relations: tuple[Relation, ...] = tuple(Relation)) -> Matrix:
+    """Any kinds in any relations."""
+    pairs = st.dictionaries(
+        st.tuples(st.sampled_from(GOODS), st.sampled_from(GOODS)), st.sampled_from(relations), max_size=6
+    )
+    return Matrix(draw(kinds_as_edited()), PAIRS | draw(pairs))
+
+
+matrices = some_matrices()
 
 options = st.lists(
     st.builds(
@@ -169,8 +196,10 @@ def test_bearers_split_each_rule_as_it_asked(
         assert sum(a.bearer.merchant for a in parts) == (total * rule.merchant_bp + 5000) // 10_000
 
 
-@given(st.data(), baskets(), amounts)
-def test_one_more_alternative_never_raises_its_phase(data: st.DataObject, of: Basket, amount: int) -> None:
+@given(st.data(), baskets(), amounts, some_matrices((Relation.STACK, Relation.BEST)))
+def test_one_more_alternative_never_raises_its_phase(
+    data: st.DataObject, of: Basket, amount: int, matrix: Matrix
+) -> None:
     rules: list[PriceRule] = [
         off(
             str(n),
@@ -180,9 +209,9 @@ def test_one_more_alternative_never_raises_its_phase(data: st.DataObject, of: Ba
         )
         for n in range(data.draw(st.integers(0, 5)))
     ]
-    before = quote(of, rules, [], Matrix(KINDS, PAIRS)).payable
+    before = quote(of, rules, [], matrix).payable
     more = off("new", "promo", amount, data.draw(st.none() | shops))
-    assert quote(of, [*rules, more], [], Matrix(KINDS, PAIRS)).payable <= before
+    assert quote(of, [*rules, more], [], matrix).payable <= before
 
 
 @given(st.data(), baskets(), matrices)
@@ -202,3 +231,39 @@ def test_misbehaving_rules_change_nothing_for_the_others(
     bad = [r for r in data.draw(bad_rules(of)) if outcomes(quote(of, [r], ways, matrix))[r.id] == "refused"]
     with_bad, without = quote(of, rules + bad, ways, matrix), quote(of, rules, ways, matrix)
     assert with_bad.merchants == without.merchants
+
+
+@given(st.data(), baskets(), options, matrices, st.randoms())
+def test_refunding_unit_by_unit_in_any_order_adds_up_to_what_was_paid_per_bearer(
+    data: st.DataObject, of: Basket, ways: Any, matrix: Matrix, rng: random.Random
+) -> None:
+    priced = quote(of, data.draw(good_rules(of)), ways, matrix)
+    units = [(x, n) for m in priced.merchants for x in m.lines for n in range(x.quantity)]
+    rng.shuffle(units)
+    back: dict[str, int] = {}
+    borne: dict[tuple[str, int], Share] = {}
+    for x, n in units:
+        cuts = [Share(a.bearer.market, a.bearer.merchant) for a in x.adjustments]
+        found = worth(x.unit_price, x.quantity, cuts, n, 1)
+        back[x.key] = back.get(x.key, 0) + found.amount
+        for at, share in enumerate(found.shares):
+            before = borne.get((x.key, at), Share(0, 0))
+            borne[x.key, at] = Share(before.market + share.market, before.merchant + share.merchant)
+    for m in priced.merchants:
+        for x in m.lines:
+            assert back[x.key] == x.payable
+            assert [borne[x.key, at] for at in range(len(x.adjustments))] == [
+                Share(a.bearer.market, a.bearer.merchant) for a in x.adjustments
+            ]
+
+
+@given(st.data(), baskets(), matrices)
+def test_everything_that_did_not_apply_says_why_in_both_languages(
+    data: st.DataObject, of: Basket, matrix: Matrix
+) -> None:
+    rules = data.draw(good_rules(of)) + data.draw(bad_rules(of))
+    for entry in quote(of, rules, [], matrix).explain:
+        if entry.outcome != "applied":
+            assert entry.code
+            assert entry.reason
+            assert entry.reason_zh

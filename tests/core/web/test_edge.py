@@ -5,8 +5,14 @@ import msgspec
 import pytest
 
 from core.deployment.runtime import Runtime
+from core.identity import service as identity
+from core.identity import tokens
+from core.kit.errors import Forbidden
+from core.kit.ids import new_id
 from core.kit.settings import Settings
-from core.types.scope import SYSTEM, Audience
+from core.types.routing import GUEST, PUBLIC
+from core.types.scope import SYSTEM, Audience, Principal
+from core.web.edge import Edge
 from tests.support.market import Session, a_buyer, an_operator, bearer, open_shop, sign_in
 
 
@@ -171,3 +177,45 @@ async def test_a_body_without_end_is_cut_off(client: httpx.AsyncClient, runtime:
     for headers in (shopper._headers, shopper._headers | {"Idempotency-Key": "k"}):
         answer = await client.post("/api/shop/quote", headers=headers, content=b" " * (25 * 1024 * 1024))
         assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+async def test_guests_are_admitted_only_where_a_route_says_so(
+    client: httpx.AsyncClient, runtime: Runtime
+) -> None:
+    given = await identity.open_guest(runtime.tx)
+    me = tokens.read(runtime.env.vault, given.access_token, runtime.clock())
+    assert me is not None
+    guest = Session(client, runtime, me)
+    admitted, refused = set(), set()
+    for path, methods in (await client.get("/api/openapi.json")).json()["paths"].items():
+        where = path.replace("{", "x").replace("}", "x")
+        for method in methods if path.startswith("/api/shop/") else ():
+            answer = await guest.call(method.upper(), where, {})
+            if answer.status_code == 403:
+                assert answer.json()["code"] == "sign_in_required"
+                refused.add(f"{method} {path[10:]}")
+            elif (await client.request(method, where)).status_code == 401:
+                admitted.add(f"{method} {path[10:]}")
+    assert admitted == {
+        "get cart", "put cart/lines/{sku_id}", "post cart/lines/select", "delete cart/invalid", "post quote",
+        "post quote/explain", "get me",
+        "get addresses", "post addresses", "put addresses/{address_id}", "delete addresses/{address_id}",
+    }  # fmt: skip
+    assert {"post checkout", "get orders", "get trades", "post trades/{trade_id}/payments"} <= refused
+    for path in ("/api/merchant/orders", "/api/platform/trades"):
+        assert (await guest.get(path)).json()["code"] == "wrong_audience"
+    body = {"provider": "password", "login": "nobody", "password": "x"}
+    assert (await guest.post("/api/auth/tokens", body)).json()["code"] == "wrong_credentials"
+
+
+async def test_a_public_route_takes_a_guest_for_a_stranger_unless_it_says_otherwise(runtime: Runtime) -> None:
+    async def nothing(*_: object) -> None: ...
+
+    edge = Edge(nothing, runtime, runtime.snapshot)  # type: ignore[arg-type]
+    guest = Principal(new_id(), new_id(), Audience.SHOP, guest=True)
+    shop = {"audience": "shop"}
+    assert edge.admit(shop | PUBLIC, guest) is None
+    assert edge.admit(shop | PUBLIC | GUEST, guest) == guest
+    assert edge.admit(shop | GUEST, guest) == guest
+    with pytest.raises(Forbidden):
+        edge.admit(shop, guest)

@@ -58,11 +58,12 @@ async def test_paid_order_adds_to_the_sales_of_its_products(probe: Runtime) -> N
 
 
 def test_timers_of_core_do_not_hide_each_other() -> None:
+    from core.aftersales.timers import TIMERS as AFTERSALES
     from core.checkout.timers import TIMERS as CHECKOUT
     from core.fulfilment.timers import TIMERS as FULFILMENT
     from core.payment.timers import TIMERS as PAYMENT
 
-    assert len(CorePlugin.timers) == len(CHECKOUT) + len(FULFILMENT) + len(PAYMENT)
+    assert len(CorePlugin.timers) == len(CHECKOUT) + len(FULFILMENT) + len(PAYMENT) + len(AFTERSALES)
 
 
 @pytest.mark.parametrize(
@@ -97,5 +98,6 @@ async def test_old_deliveries_sessions_and_keys_are_swept(
     assert swept == dict.fromkeys(("idempotency", "session"), int(gone)) | {
         "delivery": 3 * gone,
         "outbox": 3 * gone,
+        "account": 0,
     }
     assert await statuses(probe) == left

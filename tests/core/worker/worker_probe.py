@@ -41,6 +41,10 @@ async def ring(tx: Tx, payload: msgspec.Raw) -> None:
     )
 
 
+async def tick(tx: Tx) -> None:
+    await tx.execute("insert into mark (id, what, at) values ($1, 'tick', $2)", new_id(), tx.now)
+
+
 class ProbeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pause: float = 0.0
     broken: bool = False

@@ -27,7 +27,10 @@ async def test_a_coupon_goes_from_issue_to_claim(runtime: Any, client: httpx.Asy
     )
     assert answer.status_code == 201, answer.text
     made = answer.json()
-    assert made["statistics"] == {"issued": 10, "claimed": 0, "used": 0, "orders_brought": 0}
+    assert made["statistics"] == {
+        "issued": 10, "claimed": 0, "used": 0, "expired": 0, "voided": 0, "orders_brought": 0,
+        "cost": {"market": 0, "merchant": 0},
+    }  # fmt: skip
     assert (made["merchant_share_bp"], made["valid"], made["scope"]) == (
         3000,
         {"days": 7},
@@ -93,12 +96,19 @@ async def test_a_buyers_coupons_are_nobody_elses_and_filter_by_status(
     ("change", "field"),
     [
         ({"amount": None}, "amount"),
-        ({"cap": 5}, "rate_bp"),
+        ({"cap": 5}, "cap"),
+        ({"kind": "free_shipping"}, "amount"),
         ({"kind": "rate", "amount": None}, "rate_bp"),
         ({"kind": "rate", "rate_bp": 1000}, "amount"),
         ({"valid": {}}, "valid"),
         ({"valid": {"to": "2020-01-01T00:00:00Z"}}, "valid.to"),
-        ({"claim": "gift"}, "claim"),
+        ({"valid": {"days": 7, "from": "9999-12-31T23:59:59Z"}}, "valid.from"),
+        ({"valid": {"to": "2030-01-01T00:00:00Z", "delay_days": 3650}}, "valid.to"),
+        ({"claim_from": "2030-01-02T00:00:00Z", "claim_to": "2030-01-01T00:00:00Z"}, "claim_to"),
+        ({"claim_to": "2020-01-01T00:00:00Z"}, "claim_to"),
+        ({"gift": {"min_paid": 1}}, "gift"),
+        ({"claim": "gift", "gift": {"product_ids": [ref(new_id(), new_id())]}}, "gift.product_ids[0]"),
+        ({"scope": {"kind": "shop_categories", "ids": [ref(new_id(), new_id())]}}, "scope.ids[0]"),
         ({"scope": {"kind": "all", "ids": [ref(MARKET_ID)]}}, "scope.ids"),
         ({"scope": {"kind": "products", "ids": []}}, "scope.ids"),
         ({"scope": {"kind": "products", "ids": [ref(new_id(), new_id())]}}, "scope.ids[0]"),

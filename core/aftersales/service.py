@@ -1,0 +1,224 @@
+"""Refunds: decided in one transaction, paid back after it, and told to whom it concerns once the money has arrived.
+
+Units and money are claimed when a refund is decided, so two refunds, a refund and a parcel, a refund and the release can
+never both have the same.
+"""
+
+from uuid import UUID
+
+import asyncpg
+
+from core import hookspecs
+from core.aftersales import repository, rules
+from core.aftersales.repository import Decision
+from core.aftersales.rules import Plan, Wanted
+from core.aftersales.schemas import Origin, Refund, RefundedLine, RefundIn, RefundOut, refund_out
+from core.aftersales.settling import settle
+from core.aftersales.timers import RefundDue
+from core.db.tx import Tx
+from core.fulfilment import service as fulfilment
+from core.inventory import service as inventory
+from core.kit.errors import FieldError, Invalid, NotFound
+from core.kit.ids import new_id, new_number, parse_pair
+from core.kit.paging import Page, check_limit, decode_cursor, encode_cursor
+from core.kit.text import clean
+from core.ledger import service as ledger
+from core.ledger.rules import RefundMoney, refund_transfers
+from core.orders import service as orders
+from core.types.orders import Deduction, RefundDraft
+
+_REFUNDABLE = ("paid", "accepted", "shipped", "completed")
+_CANCELLED = "cancelled by the buyer"
+
+
+async def decide(
+    tx: Tx,
+    merchant_id: UUID,
+    order_id: UUID,
+    wanted: Wanted | None,
+    *,
+    shipping: int | None,
+    restock: bool,
+    origin: Origin,
+    actor_id: UUID | None,
+    reason: str,
+) -> Refund:
+    """Take units of an order back, and the money paid for them: `wanted` (line id, quantity), with None everything left, and
+    `shipping` fen of the freight. The money is sent after the commit. For the system scope.
+
+    An order of which nothing is left and nothing ever left is closed, and gets its freight back too; one of which the rest
+    had left is shipped. With `restock`, goods that had left are on hand again.
+    Raises `NotFound`, `Invalid`; `Conflict`: `wrong_status` for an order that is unpaid or closed, `refund_exceeds` for more
+    than is left, `nothing_left`; and whatever a plugin refuses with.
+    """
+    row = await orders.locked(tx, merchant_id, order_id)
+    if row["status"] not in _REFUNDABLE:
+        raise orders.wrong_status(
+            row["status"], f"The order is {row['status']}; only what was paid can be refunded."
+        )
+    order = await repository.order(tx, row)
+    plan = rules.plan(order, row["status"], wanted, shipping, restock=restock)
+    draft = _draft(row, plan, reason)
+    deductions = await _deductions(tx, draft, plan)
+    made = Decision(draft, plan, deductions, new_number(), origin, actor_id)
+    await repository.add(tx, made)
+    await ledger.post(tx, refund_transfers(_money(made, released=row["released_at"] is not None)))
+    await _move_stock(tx, made, restock=restock)
+    await _move_order(tx, row, plan, actor_id)
+    if made.amount:
+        tx.schedule("core", "refund_order", RefundDue(merchant_id, draft.id), tx.now)
+    else:
+        await settle(tx, merchant_id, draft.id)
+    return _decided(tx, made)
+
+
+async def staff_refund(
+    tx: Tx, merchant_id: UUID, order_id: UUID, data: RefundIn, origin: Origin, actor_id: UUID
+) -> RefundOut:
+    """What staff asked for. Raises as `decide` does; `Invalid` without a reason, `NotFound` for another order's lines."""
+    reason = " ".join(clean(data.reason).split())
+    if not reason:
+        raise Invalid("This cannot be refunded.", FieldError("reason", "required", "Say why."))
+    refund = await decide(
+        tx,
+        merchant_id,
+        order_id,
+        _wanted(merchant_id, data),
+        shipping=data.shipping_amount,
+        restock=data.restock,
+        origin=origin,
+        actor_id=actor_id,
+        reason=reason,
+    )
+    return refund_out(refund)
+
+
+async def cancel(tx: Tx, account_id: UUID, merchant_id: UUID, order_id: UUID, reason: str) -> RefundOut:
+    """The buyer takes back an order that the shop has not accepted yet: all of it is refunded. For the system scope.
+
+    Raises `NotFound`, also for somebody else's order; `Conflict` (`wrong_status`) once it is accepted.
+    """
+    row = await orders.locked(tx, merchant_id, order_id)
+    if row["account_id"] != account_id:
+        raise NotFound("No such order.")
+    if row["status"] != "paid":
+        raise orders.wrong_status(
+            row["status"],
+            f"The order is {row['status']}; only one that is paid and not accepted can be cancelled.",
+        )
+    refund = await decide(
+        tx,
+        merchant_id,
+        order_id,
+        None,
+        shipping=None,
+        restock=False,
+        origin="buyer",
+        actor_id=account_id,
+        reason=" ".join(clean(reason).split()) or _CANCELLED,
+    )
+    return refund_out(refund)
+
+
+async def page(
+    tx: Tx, merchant_id: UUID, order_id: UUID, account_id: UUID | None, cursor: str | None, limit: int
+) -> Page[RefundOut]:
+    """Refunds of an order, newest first; with `account_id` only of this buyer's own. Raises `NotFound`, `Invalid`."""
+    check_limit(limit)
+    before = decode_cursor(cursor, UUID) if cursor is not None else None
+    if not await repository.is_there(tx, merchant_id, order_id, account_id):
+        raise NotFound("No such order.")
+    found = await repository.page(tx, merchant_id, order_id, account_id, before, limit + 1)
+    following = encode_cursor(found[limit - 1].id) if len(found) > limit else None
+    return Page([refund_out(refund) for refund in found[:limit]], following)
+
+
+def _wanted(merchant_id: UUID, data: RefundIn) -> Wanted | None:
+    if data.lines is None:
+        return None
+    wanted = [(*parse_pair(line.line_id), line.quantity) for line in data.lines]
+    if any(owner != merchant_id for owner, _, _ in wanted):
+        raise NotFound("This order has no such line.")
+    return [(line_id, quantity) for _, line_id, quantity in wanted]
+
+
+def _draft(row: asyncpg.Record, plan: Plan, reason: str) -> RefundDraft:
+    return RefundDraft(
+        new_id(),
+        row["merchant_id"],
+        row["id"],
+        row["trade_id"],
+        row["account_id"],
+        tuple(line.refund for line in plan.lines),
+        plan.shipping,
+        plan.kept,
+        plan.whole_order,
+        reason,
+    )
+
+
+async def _deductions(tx: Tx, draft: RefundDraft, plan: Plan) -> tuple[Deduction, ...]:
+    answers = [(plugin, await guard(tx, draft)) for plugin, guard in tx.hooks.of(hookspecs.refund_requesting)]
+    return rules.cap(answers, plan.goods + plan.shipping)
+
+
+def _money(made: Decision, *, released: bool) -> RefundMoney:
+    return RefundMoney(
+        made.draft.merchant_id,
+        made.draft.order_id,
+        made.draft.id,
+        made.amount,
+        made.plan.market_borne,
+        made.deducted_market,
+        made.plan.commission,
+        released,
+    )
+
+
+async def _move_stock(tx: Tx, made: Decision, *, restock: bool) -> None:
+    merchant_id, refund_id = made.draft.merchant_id, made.draft.id
+    parts = [line.part for line in made.plan.lines]
+    cancelled = [(merchant_id, part.line.sku_id, part.cancelled) for part in parts if part.cancelled]
+    await inventory.release(tx, cancelled, refund_id, "refunded")
+    if restock:
+        back = [(part.line.sku_id, part.returned) for part in parts if part.returned]
+        await inventory.take_back(tx, merchant_id, back, refund_id, "returned")
+
+
+async def _move_order(tx: Tx, row: asyncpg.Record, plan: Plan, actor_id: UUID | None) -> None:
+    merchant_id, order_id = row["merchant_id"], row["id"]
+    if plan.next_status == "shipped":
+        await fulfilment.all_shipped(tx, merchant_id, order_id, actor_id, "the rest refunded")
+    elif plan.next_status == "closed":
+        closed = await orders.transition(
+            tx,
+            merchant_id,
+            order_id,
+            ("paid", "accepted"),
+            "closed",
+            actor_id=actor_id,
+            reason="refunded",
+            stamp="closed_at",
+        )
+        tx.emit(hookspecs.order_closed, orders.event_of(closed))
+
+
+def _decided(tx: Tx, made: Decision) -> Refund:
+    draft, plan = made.draft, made.plan
+    return Refund(
+        id=draft.id,
+        merchant_id=draft.merchant_id,
+        order_id=draft.order_id,
+        number=made.number,
+        status="refunding" if made.amount else "done",
+        amount=made.amount,
+        goods_amount=plan.goods,
+        shipping_amount=plan.shipping,
+        deducted_amount=made.deducted,
+        deductions=made.deductions,
+        lines=tuple(RefundedLine(x.part.line.id, x.part.quantity, x.amount) for x in plan.lines),
+        reason=draft.reason,
+        origin=made.origin,
+        created_at=tx.now,
+        done_at=None if made.amount else tx.now,
+    )

@@ -1,0 +1,115 @@
+"""Which candidates can stand beside each other, and all the sets that can."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
+
+from core.pricing.state import Bucket, Candidate
+from core.types.pricing import Matrix, Relation
+
+# More sets than these are not compared, and no more is spent on looking for them.
+MAX_SETS = 64
+_MAX_STEPS = 1_024
+
+
+class Relations:
+    """Relations of the kinds at hand, looked up once."""
+
+    def __init__(self, candidates: Iterable[Candidate], matrix: Matrix) -> None:
+        kinds = {c.rule.kind for c in candidates}
+        self._relation = {(a, b): matrix.relation(a, b) for a in kinds for b in kinds}
+        self._blocks = Relation.BLOCK in self._relation.values()
+
+    def relation(self, a: Candidate, b: Candidate) -> Relation:
+        """How two candidates stand to each other; rules of different shops never meet."""
+        found = self._relation[a.rule.kind, b.rule.kind]
+        return found if found is Relation.STACK or not a.shops.isdisjoint(b.shops) else Relation.STACK
+
+    def exclude(self, a: Candidate, b: Candidate) -> bool:
+        """Whether at most one of the two can apply: they do not stack, or share a limit of one."""
+        return self.relation(a, b) is not Relation.STACK or any(
+            x == y and min(cap, other) == 1 for x, cap in a.buckets for y, other in b.buckets
+        )
+
+    def blocker(self, c: Candidate, before: Iterable[Candidate]) -> Candidate | None:
+        """Who of those `before` it keeps `c` out."""
+        if not self._blocks:
+            return None
+        return next((b for b in before if self.relation(c, b) is Relation.BLOCK), None)
+
+    def rivals(self, kind: str) -> list[str]:
+        """Kinds at hand that do not stack with `kind`."""
+        return [b for (a, b), found in self._relation.items() if a == kind and found is not Relation.STACK]
+
+
+class Sets:
+    """The sets of one group that may apply together; a candidate is known by its place in the group.
+
+    None of the sets in `rivals[i]` may hold another that was chosen beside `i`. `limits[i]` are the limits of more than one
+    that `i` counts against: who shares it, and how many of them may apply.
+    """
+
+    def __init__(self, group: Sequence[Candidate], table: Relations, used: Mapping[Bucket, int]) -> None:
+        self._group = group
+        at: dict[tuple[UUID, str], set[int]] = {}
+        sharers: dict[Bucket, set[int]] = {}
+        for i, c in enumerate(group):
+            for shop in c.shops:
+                at.setdefault((shop, c.rule.kind), set()).add(i)
+            for bucket, _ in c.buckets:
+                sharers.setdefault(bucket, set()).add(i)
+        rival_kinds = {c.rule.kind: table.rivals(c.rule.kind) for c in group}
+        self._rivals: list[list[set[int]]] = []
+        self._limits: list[list[tuple[set[int], int]]] = []
+        for i, c in enumerate(group):
+            places = [at.get((shop, kind), set()) for shop in c.shops for kind in rival_kinds[c.rule.kind]]
+            limits = [(sharers[bucket], cap - used.get(bucket, 0)) for bucket, cap in c.buckets]
+            singles = [sharing for sharing, room in limits if room == 1]
+            self._rivals.append([rivals for rivals in (*places, *singles) if len(rivals) > (i in rivals)])
+            self._limits.append([(sharing, room) for sharing, room in limits if 1 < room < len(sharing)])
+        # Only candidates with a rival make a difference between sets; the others are in every one.
+        everybody = range(len(group))
+        self._contested = [i for i in everybody if self._rivals[i] or self._limits[i]]
+        self._always = set(everybody).difference(self._contested)
+        self._found: list[set[int]] = []
+        self._steps = 0
+
+    def all(self) -> list[list[Candidate]] | None:
+        """All sets to which nothing can be added; None if there are too many to compare."""
+        # Each of those of whom only one can be chosen is in a set of its own.
+        alternatives = [len(rivals) for i in self._contested for rivals in self._rivals[i] if i in rivals]
+        if max(alternatives, default=0) > MAX_SETS or not self._walk(0, self._always):
+            return None
+        return [self._members(chosen) for chosen in self._found]
+
+    def by_priority(self) -> list[Candidate]:
+        """One set: each in the order of priority, if it still fits."""
+        chosen: set[int] = set()
+        for i in range(len(self._group)):
+            if self._fits(i, chosen):
+                chosen.add(i)
+        return self._members(chosen)
+
+    def _members(self, chosen: set[int]) -> list[Candidate]:
+        return [self._group[i] for i in sorted(chosen)]
+
+    def _fits(self, i: int, chosen: set[int]) -> bool:
+        return all(rivals.isdisjoint(chosen) for rivals in self._rivals[i]) and all(
+            len(sharing & chosen) < room for sharing, room in self._limits[i]
+        )
+
+    def _walk(self, at: int, chosen: set[int]) -> bool:
+        """Decide about the contested from place `at` on: first with, then without. False when there is too much to try."""
+        self._steps += 1
+        contested = self._contested
+        while at < len(contested) and not self._fits(contested[at], chosen):
+            at += 1
+        if at == len(contested):
+            if not any(i not in chosen and self._fits(i, chosen) for i in contested):
+                self._found.append(chosen)
+            return len(self._found) <= MAX_SETS and self._steps <= _MAX_STEPS
+        i = contested[at]
+        if not self._walk(at + 1, chosen | {i}):
+            return False
+        # Leaving one out only makes sense if one that comes later can take its place.
+        replacing = [*self._rivals[i], *[sharing for sharing, _ in self._limits[i]]]
+        return not any(max(others) > i for others in replacing) or self._walk(at + 1, chosen)
