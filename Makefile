@@ -39,6 +39,8 @@ format: .venv/.done  ## lint with repairs, and format
 
 bench: .venv/.done  ## measure speed: CPU and statements per purchase and page
 	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench quote
+	@$(BIN)/python -m bench coupons
 
 docs: .venv/.done  ## write the generated pages of docs/
 	@$(BIN)/python docs/build.py

@@ -1,5 +1,5 @@
-"""`python -m bench [--products N] [--purchases N]`, `python -m bench coupons`: prints a table; changes nothing but a
-temporary folder."""
+"""`python -m bench [--products N] [--purchases N]`, `python -m bench coupons`, `python -m bench quote`: prints a table;
+changes nothing but a temporary folder."""
 
 import asyncio
 import shutil
@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from bench import coupons, floor, market, measure
+from bench import coupons, floor, market, measure, quote
 from bench.client import Buyer, Connection
 from core.embedded import Engines
 from core.kit.ids import ref
@@ -33,7 +33,7 @@ def main(
     """Measure."""
     with running(products, buyers=400) as (built, meter):
         meter.concurrency = concurrency
-        _report(asyncio.run(Bench(built, meter, purchases).run()), f"{products:,} listings")
+        _report(asyncio.run(Bench(built, meter, purchases).run()), f"one web process, {products:,} listings")
 
 
 @app.command(name="coupons")
@@ -44,7 +44,13 @@ def measure_coupons(
 ) -> None:
     """Measure claims of one template, and quotes with coupons."""
     with running(200, buyers=total // coupons.EACH + coupons.QUOTING) as (built, meter):
-        _report(asyncio.run(coupons.run(built, meter, total, quotes)), "coupons")
+        _report(asyncio.run(coupons.run(built, meter, total, quotes)), "one web process, coupons")
+
+
+@app.command(name="quote")
+def measure_quote() -> None:
+    """Measure the pure quote: 20 lines over 10 shops with more and more rules."""
+    _report([(name, cpu, "", "", "") for name, cpu in quote.rows()], "20 lines over 10 shops, no I/O")
 
 
 @contextmanager
@@ -146,7 +152,7 @@ class Bench:
 
 
 def _report(rows: list[measure.Row], about: str) -> None:
-    table = Table(title=f"CPU in ms for each, one web process, {about}")
+    table = Table(title=f"CPU in ms for each, {about}")
     for name in ("what", "web", "PostgreSQL", "statements", ""):
         table.add_column(name, justify="left" if name in ("what", "") else "right")
     for row in rows:

@@ -101,7 +101,7 @@ def _rivals(basket: Basket, count: int) -> list[PriceRule]:
     ]
 
 
-def rows() -> list[tuple[str, ...]]:
+def rows() -> list[tuple[str, str]]:
     """(what, CPU in ms): the best of five rounds."""
     basket = _basket()
     ways = [ShippingOption(_shop(n), "bench:a", "express", "a", FlatFee(800, 9900)) for n in range(_SHOPS)]

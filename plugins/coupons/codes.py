@@ -32,7 +32,7 @@ _SHORTEST, _LONGEST = 4, 32
 
 def normal(text: str) -> str:
     """A code as it is kept: without blanks and hyphens, in capitals, in letters of normal width."""
-    folded = unicodedata.normalize("NFKC", text).upper()
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).upper())
     return "".join([c for c in folded if not c.isspace() and c != "-"])
 
 
@@ -58,7 +58,7 @@ def _random() -> str:
 
 async def _own_code(tx: Tx, key: tuple[UUID, UUID], text: str, uses: int) -> str:
     code = normal(text)
-    if not (_SHORTEST <= len(code) <= _LONGEST and code.isalnum()):
+    if not (_SHORTEST <= len(code) <= _LONGEST and code.isalnum() and normal(code) == code):
         detail = f"A code is {_SHORTEST} to {_LONGEST} letters and digits."
         raise Invalid(detail, FieldError("code", "pattern", detail))
     if not await repository.add_codes(tx, key, [code], uses):

@@ -132,10 +132,10 @@ def _tell(tx: Tx, coupons: Iterable[Coupon], origin: str) -> None:
 async def to_accounts(tx: Tx, template_id: str, data: AccountsIn) -> GrantsOut:
     """Hand a coupon of the market to these accounts. Raises `NotFound`, and `Conflict` `not_targeted`."""
     ids = [_id_or_none(text) for text in data.accounts]
-    rows = await handing.accounts(tx, [i for i in ids if i is not None], [*data.logins])
+    logins = [login.strip().lower() for login in data.logins]
+    rows = await handing.accounts(tx, [i for i in ids if i is not None], logins)
     known, by_login = {row["id"] for row in rows}, {row["login"]: row["id"] for row in rows}
-    people = [i if i in known else None for i in ids]
-    people += [by_login.get(login.strip().lower()) for login in data.logins]
+    people = [*[i if i in known else None for i in ids], *[by_login.get(login) for login in logins]]
     return await _targeted(tx, own(MARKET_ID, template_id), people, data.cause, "account")
 
 

@@ -243,8 +243,8 @@ async def caused_by(tx: Tx, account_id: UUID, cause: str) -> list[asyncpg.Record
 
 
 async def take_back(tx: Tx, account_id: UUID, ids: Sequence[UUID], reason: str) -> list[asyncpg.Record]:
-    """Void those of these coupons that are unused; the answer are the used ones, marked as deducted and never given again.
-    Their templates are locked."""
+    """Void those of these coupons that are unused. The answer are the used ones, marked as deducted: their buyer pays for
+    them now. Their templates are locked."""
     return await tx.fetch(_TAKE_BACK, account_id, ids, tx.now, reason)
 
 

@@ -54,7 +54,7 @@ template = sa.Table(
 # `terms` are those of the template when it was claimed; `ordinal` counts the account's coupons of one template. `origin` is
 # how it came to the account, `cause` for what (a code, an order, a grant): the same cause gives the same coupon but once.
 # `expired` and `void` are final; `reminded_at`: the buyer was told that it ends soon. `deducted_at`: the order that had
-# brought it went back and the worth of this used coupon was kept back then, so it never becomes unused again.
+# brought it went back, and the worth of this used coupon was kept back then. The buyer has paid for it, so it is theirs.
 coupon = sa.Table(
     "coupons_coupon",
     METADATA,

@@ -50,7 +50,7 @@ class CouponsPlugin(Plugin):
         Permission(routes.MANAGE, "platform", "Issue and stop the market's coupons"),
     )
     events = {"coupon_granted": happened.coupon_granted, "coupon_expiring": happened.coupon_expiring}
-    timers = reminding.TIMERS
+    timers = {**reminding.TIMERS, **using.TIMERS}
     cycles = reminding.CYCLES
     rule_kinds = (
         RuleKind(SHOP, Phase.SHOP_COUPON, "店铺优惠券", per_shop=1),

@@ -61,21 +61,26 @@ _MARK = f"""{_LOCKED}, marked as (
 select count(*) from locked
 """  # noqa: S608
 
+_SETTLED = f"""{_LOCKED}
+select bool_and(u.refund_ids @> array[$4::uuid]) from coupons_use u join locked l using (coupon_id, order_id)
+where u.account_id = $1 and u.order_id = any($3::uuid[])
+"""  # noqa: S608
+
 _TAKE_BACK = f"""{_LOCKED}, part as (
   select * from unnest($6::uuid[], $7::bigint[], $8::bigint[]) p(coupon_id, market, merchant)
 )
 update coupons_use u set
-  back_market = case when $5 then u.market else least(u.market, u.back_market + p.market) end,
-  back_merchant = case when $5 then u.merchant else least(u.merchant, u.back_merchant + p.merchant) end,
+  back_market = case when $5 then u.market else least(u.market, u.back_market + coalesce(p.market, 0)) end,
+  back_merchant = case when $5 then u.merchant else least(u.merchant, u.back_merchant + coalesce(p.merchant, 0)) end,
   status = case when $5 and u.status in ('open', 'paid') then 'refunded' else u.status end,
   refund_ids = u.refund_ids || $4::uuid
 from locked l left join part p on p.coupon_id = l.coupon_id
 where u.account_id = $1 and u.coupon_id = l.coupon_id and u.order_id = l.order_id and u.order_id = any($3::uuid[])
-  and not u.refund_ids @> array[$4::uuid] and ($5 or p.coupon_id is not null)
+  and not u.refund_ids @> array[$4::uuid]
 """  # noqa: S608
 
-# A coupon does not come back to life when its template was voided in the meantime, or when its worth was kept back. The
-# template is locked so that nobody voids it just now and misses this coupon.
+# A coupon does not come back to life when its template was voided in the meantime. The template is locked so that nobody
+# voids it just now and misses this coupon.
 _RETURN = """
 with ended as materialized (
   select c.id, c.merchant_id, c.template_id from coupons_coupon c
@@ -88,7 +93,7 @@ with ended as materialized (
   order by t.merchant_id, t.id for no key update
 ), back as materialized (
   select c.id, c.merchant_id, c.template_id,
-    case when c.deducted_at is not null then $4::text when i.status = 'void' then $5::text end as void_reason
+    case when i.status = 'void' then $4::text end as void_reason
   from coupons_coupon c join issued i on i.merchant_id = c.merchant_id and i.id = c.template_id
   where c.account_id = $1 and c.id in (select id from ended) and c.status = 'used' and c.used_trade_id = $2
   order by c.id for no key update of c
@@ -102,7 +107,6 @@ update coupons_template t set voided = t.voided + v.n
 from (select merchant_id, template_id, count(*) as n from back where void_reason is not null group by 1, 2) v
 where t.merchant_id = v.merchant_id and t.id = v.template_id
 """
-_DEDUCTED = "Its worth was kept back when the order that it came with was refunded."
 _WITHDRAWN = "It was withdrawn while it was in use."
 
 # What each row should count for, against what it does: whatever order events come in and however often, the statistics
@@ -192,9 +196,15 @@ async def take_back(
     )
 
 
+async def settled(tx: Tx, account_id: UUID, trade_id: UUID, order_id: UUID, refund_id: UUID) -> bool | None:
+    """Whether a refund is noted on what its order used; None when the order used no coupon. Locks as `mark` does."""
+    found: bool | None = await tx.fetchval(_SETTLED, account_id, trade_id, [order_id], refund_id)
+    return found
+
+
 async def give_back(tx: Tx, account_id: UUID, trade_id: UUID) -> None:
     """Return the trade's coupons of which every order is closed or refunded by now."""
-    await tx.execute(_RETURN, account_id, trade_id, tx.now, _DEDUCTED, _WITHDRAWN)
+    await tx.execute(_RETURN, account_id, trade_id, tx.now, _WITHDRAWN)
 
 
 async def recount(tx: Tx, account_id: UUID, trade_id: UUID, order_id: UUID) -> None:

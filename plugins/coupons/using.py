@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from functools import lru_cache
 from uuid import UUID
 
@@ -31,6 +32,7 @@ from plugins.coupons.rules import MARKET, CouponRule, Terms, UnknownCoupon, kind
 from plugins.coupons.schemas import Choice
 
 PLUGIN = "coupons"
+_LATER = timedelta(minutes=1)
 _PAIRS = ("products", "shop_categories")
 
 
@@ -142,8 +144,6 @@ async def settle(tx: Tx, refunded: Refunded) -> None:
             if share.plugin == PLUGIN:
                 market[share.rule] += share.market
                 merchant[share.rule] += share.merchant
-    if not market and not refund.whole_order:
-        return
     shares = [(parse_ref(rule), market[rule], merchant[rule]) for rule in market]
     account_id, trade_id = refund.account_id, refund.trade_id
     await usage.take_back(
@@ -161,7 +161,19 @@ async def paid(tx: Tx, event: OrderEvent) -> None:
 
 
 async def refunded(tx: Tx, event: RefundEvent) -> None:
-    """Take a refund off what the order's coupons cost; with the whole order, off what they brought too."""
+    """Take a refund off what the order's coupons cost; with the whole order, off what they brought too. If it could not be
+    settled yet, that is done later."""
     account_id, trade_id, order_id = event.account_id, event.trade_id, event.order_id
-    if await usage.mark(tx, account_id, trade_id, [order_id], "paid", of=()):
-        await usage.recount(tx, account_id, trade_id, order_id)
+    settled = await usage.settled(tx, account_id, trade_id, order_id, event.refund_id)
+    if settled is None:
+        return
+    await usage.recount(tx, account_id, trade_id, order_id)
+    if not settled:
+        tx.schedule(PLUGIN, "recount", event, tx.now + _LATER)
+
+
+async def _recount(tx: Tx, payload: msgspec.Raw) -> None:
+    await refunded(tx, msgspec.json.decode(payload, type=RefundEvent))
+
+
+TIMERS = {"recount": _recount}

@@ -23,10 +23,17 @@ def blocks(name: str, language: str) -> list[str]:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-async def test_the_first_purchase_works_as_pasted(runtime: Runtime, server: Server) -> None:
+async def test_the_first_purchase_and_the_coupon_work_as_pasted(runtime: Runtime, server: Server) -> None:
     await seed(runtime.tx)
-    script = next(block for block in blocks("README.md", "bash") if block.startswith("api="))
-    script = script.replace("http://127.0.0.1:8000", server.url).partition("\nsleep ")[0]
+    purchase, coupons = (
+        next(block for block in blocks("README.md", "bash") if block.startswith(start))
+        for start in ("api=", "staff=")
+    )
+    # The command line asks a market that `make run` has started.
+    coupons = re.sub(r"^\.venv/bin/jishi .*\n", "", coupons, flags=re.MULTILINE)
+    script = "\n".join([purchase.partition("\nsleep ")[0], coupons]).replace(
+        "http://127.0.0.1:8000", server.url
+    )
     process = await asyncio.create_subprocess_exec(
         "bash", "-eu", "-c", script, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
@@ -34,6 +41,9 @@ async def test_the_first_purchase_works_as_pasted(runtime: Runtime, server: Serv
     assert process.returncode == 0, output
     assert "payment: paid" in output, output
     assert output.count("shipped\ncompleted\n") == 3, output
+    assert "claimed: unused" in output, output
+    assert "- 20.00  满100减20 (the market bears 14.00, the shop 6.00)" in output, output
+    assert re.search(r"\n\d+\n$", output), output
 
 
 @pytest.mark.parametrize("name", READMES)

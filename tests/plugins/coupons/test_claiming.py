@@ -14,8 +14,8 @@ from core.types import scope as scopes
 from core.types.scope import SYSTEM
 from plugins.coupons import claiming, templates, wallet
 from plugins.coupons.schemas import Valid
+from tests.support.coupon_goods import Goods
 from tests.support.coupons import account, claim, held, issue, statistics
-from tests.support.market import add_product, open_shop
 from tests.support.placed_orders import place_order
 
 
@@ -87,6 +87,10 @@ _NO_ORDINAL = (
 )
 
 
+async def _not_held(*_: Any) -> None:
+    """Instead of noting that the account holds coupons, which the second claim would wait for."""
+
+
 async def test_without_the_row_lock_claims_run_over(
     runtime: Any, owner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +100,7 @@ async def test_without_the_row_lock_claims_run_over(
     from plugins.coupons import handing
 
     monkeypatch.setattr(handing, "_TAKE", _TAKE_UNLOCKED)
+    monkeypatch.setattr(claiming, "hold", _not_held)
     admin = await asyncpg.connect(owner)
     await admin.execute(_NO_ORDINAL)
     await admin.close()
@@ -228,43 +233,21 @@ async def test_what_is_offered_to_new_accounts_depends_on_where_they_have_paid(r
 
 
 async def test_what_is_offered_for_a_product_is_usable_for_it(runtime: Any) -> None:
-    shop, other = await open_shop(runtime, "one"), await open_shop(runtime, "two")
-    sku = await add_product(runtime, shop)
-    category, own_category, far = new_id(), new_id(), new_id()
-    async with runtime.tx(SYSTEM) as tx:
-        product = await tx.fetchval("select product_id from sku where id = $1", parse_pair(sku)[1])
-        for one in (category, far):
-            await tx.execute(
-                "insert into category (id, name, path, created_at) values ($1, $1::text, array[$1::uuid], $2)", one, tx.now
-            )
-        await tx.execute(
-            "insert into shop_category (merchant_id, id, name, created_at) values ($1, $2, 'c', $3)", shop, own_category, tx.now
-        )
-        await tx.execute(
-            "update listing set category_path = $1, shop_category_ids = $2 where product_id = $3",
-            [new_id(), category], [own_category], product,
-        )  # fmt: skip
-    product_id = ref(shop, product)
-
-    def scope(kind: str, *ids: str) -> dict[str, Any]:
-        return {"scope": {"kind": kind, "ids": list(ids)}}
-
+    goods = await Goods().make(runtime)
     fits = {
         await issue(runtime),
-        await issue(runtime, shop),
-        await issue(runtime, **scope("products", product_id)),
-        await issue(runtime, **scope("categories", ref(far), ref(category))),
-        await issue(runtime, shop, **scope("shop_categories", ref(shop, own_category))),
-        await issue(runtime, **scope("merchants", ref(shop))),
+        await issue(runtime, goods.one),
+        await issue(runtime, goods.one, scope=goods.scope("shop_categories")),
+        *[await issue(runtime, scope=goods.scope(k)) for k in ("products", "categories", "merchants")],
     }
-    await issue(runtime, other)
-    await issue(runtime, **scope("categories", ref(far)))
-    await issue(runtime, **scope("merchants", ref(other)))
-    assert set(await offers(runtime, None, product_id=product_id)) == fits
-    of_shop = await offers(runtime, None, product_id=product_id, merchant_id=ref(shop))
+    await issue(runtime, goods.two)
+    await issue(runtime, scope={"kind": "merchants", "ids": [ref(goods.two)]})
+    assert set(await offers(runtime, None, product_id=goods.product)) == fits
+    of_shop = await offers(runtime, None, product_id=goods.product, merchant_id=ref(goods.one))
     assert len(of_shop) == 2
+    assert await offers(runtime, None, product_id=goods.product, merchant_id=ref(goods.two)) == {}
     with pytest.raises(NotFound):
-        await offers(runtime, None, product_id=ref(shop, new_id()))
+        await offers(runtime, None, product_id=ref(goods.one, new_id()))
 
 
 async def test_who_gets_a_coupon_is_known_to_hold_some(runtime: Any) -> None:

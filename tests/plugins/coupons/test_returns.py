@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from core.api import RefundDiscount, RefundLine, new_id, parse_ref, ref
 from core.types.scope import SYSTEM
 from plugins.coupons import templates, usage
+from plugins.coupons.plugin import CouponsPlugin
 from tests.support.coupon_use import Purchase, counted, give, states, template, uses
 
 
@@ -27,7 +29,7 @@ async def expire(runtime: Any) -> None:
         await tx.execute(sql, tx.now - timedelta(days=2), tx.now - timedelta(seconds=1))
 
 
-async def test_closing_returns_a_shops_coupon_with_its_order_and_the_markets_with_the_last(
+async def test_order_closing_returns_a_shops_coupon_with_its_order_and_the_markets_with_the_last(
     purchase: Purchase,
 ) -> None:
     runtime, me, (one, two) = purchase.runtime, purchase.account_id, purchase.shops
@@ -217,7 +219,7 @@ async def test_who_voids_a_template_waits_for_a_coupon_on_its_way_back(purchase:
     assert await voided(runtime, key) == 1
 
 
-async def test_a_coupon_whose_worth_was_kept_back_stays_away(purchase: Purchase) -> None:
+async def test_a_coupon_whose_worth_was_kept_back_is_paid_for_and_comes_back(purchase: Purchase) -> None:
     runtime, me = purchase.runtime, purchase.account_id
     coupon = await give(runtime, me)
     await purchase.place()
@@ -225,7 +227,7 @@ async def test_a_coupon_whose_worth_was_kept_back_stays_away(purchase: Purchase)
         sql = "update coupons_coupon set deducted_at = $1 where id = $2"
         await tx.execute(sql, tx.now, parse_ref(coupon))
     await purchase.close()
-    assert await states(runtime, me) == {coupon: "void"}
+    assert await states(runtime, me) == {coupon: "unused"}
 
 
 async def test_a_coupon_returned_and_used_again_is_untouched_by_the_first_refund_repeated(
@@ -292,6 +294,25 @@ async def test_refund_done_takes_costs_orders_and_coupons_back_off_the_statistic
         assert await counted(runtime, key) == want
 
 
+async def test_a_refund_that_is_settled_late_is_counted_all_the_same(purchase: Purchase) -> None:
+    runtime, me, one = purchase.runtime, purchase.account_id, purchase.shops[0]
+    key = await template(runtime, one, amount=1000)
+    await give(runtime, me, of=key, amount=1000)
+    await purchase.place()
+    await purchase.pay()
+    refund = purchase.refund(one, 0)
+    await purchase.done(refund)
+    assert await counted(runtime, key) == (1, 1, 0, 1000)
+    await purchase.settle(refund)
+    async with runtime.tx(SYSTEM) as tx:
+        rows = await tx.fetch("select payload::text as payload, at from outbox where event = 'timer:recount'")
+        assert len(rows) == 1
+        await CouponsPlugin.timers["recount"](tx, msgspec.Raw(rows[0]["payload"].encode()))
+    assert await counted(runtime, key) == (1, 1, 0, 500)
+    async with runtime.tx(SYSTEM) as tx:
+        assert await tx.fetchval("select count(*) from outbox where event = 'timer:recount'") == 1
+
+
 async def test_a_refund_told_before_the_payment_counts_the_same(purchase: Purchase) -> None:
     runtime, me, one = purchase.runtime, purchase.account_id, purchase.shops[0]
     key = await template(runtime, one, amount=1000)
@@ -304,7 +325,7 @@ async def test_a_refund_told_before_the_payment_counts_the_same(purchase: Purcha
     assert await counted(runtime, key) == (0, 0, 0, 0)
 
 
-async def test_a_whole_refund_takes_two_statements_and_one_without_coupons_of_a_part_none(
+async def test_a_whole_refund_takes_two_statements_and_a_part_one(
     purchase: Purchase,
 ) -> None:
     runtime, me, (one, two) = purchase.runtime, purchase.account_id, purchase.shops
@@ -313,7 +334,7 @@ async def test_a_whole_refund_takes_two_statements_and_one_without_coupons_of_a_
     for refund, most in (
         (purchase.refund(one, 0), 1),
         (purchase.refund(one, whole=True), 2),
-        (purchase.refund(two, 0), 0),
+        (purchase.refund(two, 0), 1),
     ):
         async with runtime.tx(SYSTEM) as tx:
             await tx.fetchval("select 1")

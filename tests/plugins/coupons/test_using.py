@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 
 from core.api import Conflict, Invalid, hookspecs, new_id, parse_ref, ref
@@ -20,6 +21,8 @@ from tests.support.coupon_use import (
     template,
     uses,
 )
+from tests.support.coupons import claim, issue
+from tests.support.market import Session, a_buyer, add_product, open_shop
 
 
 @pytest.fixture
@@ -215,3 +218,21 @@ async def test_terms_are_those_of_the_claim(purchase: Purchase) -> None:
         sql = "update coupons_template set terms = terms || '{\"amount\": 1}' where id = $1"
         await tx.execute(sql, key[1])
     assert (await purchase.quote()).discount_amount == 500
+
+
+async def test_free_shipping_goes_from_claim_to_checkout_over_http(
+    runtime: Any, client: httpx.AsyncClient
+) -> None:
+    me = await a_buyer(runtime)
+    sku = await add_product(runtime, await open_shop(runtime, "shop"), price=2000)
+    session = Session(client, runtime, me)
+    issued = await issue(runtime, kind="free_shipping", amount=None, threshold=2001)
+    coupon = await claim(runtime, me.account_id, issued)
+    wanted = {"lines": [{"sku_id": sku, "quantity": 1}]}
+    short = (await session.post("/api/shop/quote", wanted)).json()
+    assert short["shipping_amount"] > 0
+    (told,) = [e for e in short["explain"] if e["plugin"] == "coupons"]
+    assert (told["rule"], told["phase"], told["code"]) == (coupon, "shipping_discount", "threshold")
+    assert (await session.checkout((sku, 2))).status_code == 201
+    ((state, market, merchant, *_),) = (await uses(runtime, coupon)).values()
+    assert (state, market, merchant) == ("open", short["shipping_amount"], 0)
