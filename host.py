@@ -7,20 +7,17 @@ python host.py worker   one worker process
 
 import asyncio
 import getpass
-import logging
-import os
 import socket
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
 import msgspec
-import structlog
 import uvloop
 from cyclopts import App, Parameter
 
 from core import hookspecs
-from core.command import config, run
+from core.command import config, observe, run
 from core.command.children import die_with_parent
 from core.command.config import ConfigError
 from core.db.migrations import CORE, History
@@ -36,7 +33,9 @@ app = App(name="jishi", help="An open multi-merchant market.")
 plugin = App(name="plugin", help="Look at plugins and switch them on or off, live.")
 ledger = App(name="ledger", help="Follow the money.")
 matrix = App(name="matrix", help="Look at how kinds of offers combine and change it, live.")
+events = App(name="events", help="Look at effects, timers and outside calls; try them again or drop them.")
 app.command(plugin)
+app.command(events)
 app.command(matrix)
 app.command(ledger)
 
@@ -75,7 +74,7 @@ def main() -> None:
 @app.command(name="run")
 def run_all() -> None:
     """Run everything on one machine: servers, migrations, demo market, web and worker."""
-    _log()
+    observe.log()
     try:
         settings, given = config.load()
     except ConfigError as error:
@@ -89,8 +88,9 @@ def web(*, fd: int | None = None) -> None:
     from core.web.server import serve
 
     die_with_parent()
-    _log()
+    observe.log()
     env = _env()
+    observe.trace(env.settings, "jishi-web")
     listening = socket.socket(fileno=fd) if fd is not None else run.listen(env.settings)
     uvloop.run(serve(lambda: make_runtime(env), [listening], config.base_url(env.settings)))
 
@@ -98,11 +98,13 @@ def web(*, fd: int | None = None) -> None:
 @app.command
 def worker() -> None:
     """One worker process."""
-    from core.worker.main import run_worker
+    from core.worker.main import run_worker, sized
 
     die_with_parent()
-    _log()
+    observe.log()
     env = _env()
+    env = msgspec.structs.replace(env, settings=sized(env.settings))
+    observe.trace(env.settings, "jishi-worker")
     run_worker(lambda: make_runtime(env), env.settings)
 
 
@@ -184,6 +186,48 @@ def configure(
     _with_runtime(lambda r: plugins.configure(r, name, value))
 
 
+@plugin.command
+def quarantine(name: str, *, reason: str) -> None:
+    """Let nothing of a plugin run any more, not even what it has begun, until it is released."""
+    from core.command import plugins
+
+    _with_runtime(lambda r: plugins.quarantine(r, name, reason))
+
+
+@plugin.command
+def release(name: str) -> None:
+    """Take a plugin out of quarantine, as it was before."""
+    from core.command import plugins
+
+    _with_runtime(lambda r: plugins.release(r, name))
+
+
+@plugin.command
+def purge(name: str, *, yes: bool = False) -> None:
+    """Remove the tables and rows of a plugin that is off, for good. Past orders keep what it took off."""
+    from core.command import plugins
+
+    if not yes:
+        sys.exit(f"jishi: this removes everything that {name} has stored, for good; say --yes.")
+    _with_runtime(lambda r: plugins.purge(r, name))
+
+
+@plugin.command(name="history")
+def plugin_history() -> None:
+    """Every change of plugins and matrix, newest first: who, when, what, and with what outcome."""
+    from core.command import plugins
+
+    _with_runtime(plugins.history)
+
+
+@plugin.command(name="undo")
+def plugin_undo(generation: int | None = None) -> None:
+    """Back to before the newest change; with GENERATION only if that is still the newest."""
+    from core.command import plugins
+
+    _with_runtime(lambda r: plugins.undo(r, generation))
+
+
 @matrix.command(name="show")
 def matrix_show(*, edits: bool = False) -> None:
     """Kinds of offers by phase, and how pairs of them combine; with --edits only the edits, as JSON."""
@@ -245,6 +289,67 @@ def check() -> None:
     _with_runtime(money.check)
 
 
+@events.command(name="list")
+def events_list(
+    *,
+    status: Literal["new", "sent", "failed", "parked", "dropped", "done"] | None = None,
+    plugin: str | None = None,
+    event: str | None = None,
+    limit: int = 100,
+) -> None:
+    """Deliveries, the newest event first."""
+    from core.command import events as command
+    from core.events.schemas import Status
+
+    wanted = Status(status) if status else None
+    _with_runtime(lambda r: command.show_list(r, wanted, plugin, event, limit))
+
+
+@events.command(name="show")
+def events_show(event_id: str) -> None:
+    """One event, its payload and its deliveries."""
+    from core.command import events as command
+
+    _with_runtime(lambda r: command.show(r, event_id))
+
+
+@events.command(name="retry")
+def events_retry(
+    event_id: str | None = None,
+    to: Annotated[str | None, Parameter(help="The plugin it is delivered to.")] = None,
+    *,
+    plugin: Annotated[str | None, Parameter(help="Without EVENT-ID: only this plugin's.")] = None,
+    event: Annotated[str | None, Parameter(help="Without EVENT-ID: only this event.")] = None,
+) -> None:
+    """Try the delivery of EVENT-ID to a plugin at once; without EVENT-ID, everything that is parked."""
+    from core.command import events as command
+
+    if event_id is None:
+        _with_runtime(lambda r: command.retry_parked(r, plugin, event))
+    elif to is None:
+        sys.exit("jishi: say which plugin it is delivered to: jishi events retry EVENT-ID PLUGIN.")
+    else:
+        _with_runtime(lambda r: command.retry(r, event_id, to))
+
+
+@events.command(name="drop")
+def events_drop(
+    event_id: str, plugin: str, reason: Annotated[str, Parameter(help="Why, for the record.")]
+) -> None:
+    """Never deliver EVENT-ID to PLUGIN."""
+    from core.command import events as command
+
+    _with_runtime(lambda r: command.drop(r, event_id, plugin, reason))
+
+
+@events.command(name="summary")
+def events_summary() -> None:
+    """What waits, failed or is parked, by plugin and event."""
+    from core.command import events as command
+
+    _with_runtime(command.summary)
+
+
 @app.command
 def explain(
     trade: str,
@@ -255,6 +360,18 @@ def explain(
     from core.command import prices
 
     _with_runtime(lambda r: prices.explain(r, trade, language))
+
+
+@app.command
+def doctor(*, json: Annotated[bool, Parameter(help="As JSON.")] = False) -> None:
+    """Look at the whole deployment: what is wrong and how to mend it. Exit code 1 when something fails."""
+    from core.command import doctor as command
+
+    observe.log()
+    settings, _ = config.load()
+    found = asyncio.run(command.doctor(run.attach(settings), make_runtime))
+    print(command.as_json(found) if json else command.as_text(found))
+    sys.exit(found.status == "failing")
 
 
 def _env() -> Env:
@@ -298,29 +415,6 @@ def _with_runtime(action: run.Action) -> None:
     except JishiError as error:
         fields = "".join(f"\n  {f.field}: {f.detail}" for f in error.extra.get("errors", ()))
         sys.exit(f"jishi: {error.detail}{fields}")
-
-
-def _log() -> None:
-    json_lines = not sys.stderr.isatty() and os.environ.get("JISHI_LOG") == "json"
-    renderer = (
-        structlog.processors.JSONRenderer(msgspec.json.encode)
-        if json_lines
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer)
-        if json_lines
-        else structlog.PrintLoggerFactory(sys.stderr),
-    )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
 
 
 if __name__ == "__main__":

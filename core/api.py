@@ -25,6 +25,7 @@ from core.db.base import (
     uuids,
 )
 from core.db.migrations import open_table, protect
+from core.db.outside import Outside
 from core.db.tx import Tx, TxFactory, columns
 from core.hooks import effect, hookimpl
 from core.identity.holdings import hold, hold_all
@@ -45,7 +46,7 @@ from core.kit.ids import MARKET_ID, derived_id, new_id, parse_pair, parse_ref, r
 from core.kit.money import format_yuan, largest_remainder, rate
 from core.kit.paging import DEFAULT_LIMIT, Page, check_limit, decode_cursor, encode_cursor
 from core.orders.service import buyers_of, paid_before, paid_lines
-from core.plugin import CommissionProvider, Cycle, NoConfig, Permission, Plugin
+from core.plugin import CommissionProvider, Cycle, NoConfig, Outbound, Permission, Plugin
 from core.types.benefits import BenefitInfo, BenefitProvider, Grant, Granted
 from core.types.browse import Badge, BadgePage, ShelfProduct
 from core.types.events import (
@@ -135,6 +136,8 @@ __all__ = [
     "NoConfig",
     "NotFound",
     "OrderEvent",
+    "Outbound",
+    "Outside",
     "Owner",
     "Page",
     "PaidLine",

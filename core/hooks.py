@@ -1,20 +1,26 @@
 """Hooks: declared in `core.hookspecs`, implemented by plugins, called by the flow as frozen tuples.
 
-pluggy registers and validates; calling goes past it, because the flow must await and because a plain tuple of bound
-methods costs nothing. Order is the plugins' names: no tryfirst, no wrappers.
+pluggy registers and validates; calling goes past it, because the flow must await and because a plain tuple of
+methods costs nothing. What each call takes is measured (`core.kit.meters`). Order is the plugins' names: no tryfirst,
+no wrappers.
 """
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import StrEnum
 from types import ModuleType
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 import pluggy
+
+from core.kit import meters
 
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
+
+_Specs = Mapping[str, Callable[..., Any]]
+_Found = Mapping[str, Mapping[str, Callable[..., Any]]]
 
 _spec = pluggy.HookspecMarker("jishi")
 _impl = pluggy.HookimplMarker("jishi")
@@ -44,9 +50,29 @@ class Named(Protocol):
         """Unique among plugins."""
 
 
-def hookimpl(function: F) -> F:
-    """Mark a method of a plugin as the implementation of the hook of the same name."""
-    return _impl(function)
+@overload
+def hookimpl(function: F) -> F: ...
+@overload
+def hookimpl(*, ordered_by: str) -> Callable[[F], F]: ...
+def hookimpl(function: F | None = None, *, ordered_by: str | None = None) -> F | Callable[[F], F]:
+    """Mark a method of a plugin as the implementation of the hook of the same name.
+
+    `ordered_by`, for effects: a field of the event. The plugin's effects that name the same field are done one after
+    another for each value of it, in the order of the events; one that fails or is parked holds back those after it.
+    """
+
+    def mark(function: F) -> F:
+        if ordered_by is not None:
+            function.jishi_ordered_by = ordered_by  # type: ignore[attr-defined]
+        return _impl(function)
+
+    return mark if function is None else mark(function)
+
+
+def lane_of(effect: Callable[..., Any], event: Any) -> str | None:
+    """What orders this event for this effect; events of the same lane are delivered one after another. None: no order."""
+    field = getattr(effect, "jishi_ordered_by", None)
+    return None if field is None else f"{field}={getattr(event, field)}"
 
 
 def load(function: F) -> F:
@@ -85,11 +111,12 @@ class Hooks:
 
     def __init__(
         self,
-        specs: Mapping[str, Callable[..., Any]],
-        active: Mapping[str, Mapping[str, Callable[..., Any]]],
-        installed: Mapping[str, Mapping[str, Callable[..., Any]]],
+        specs: _Specs,
+        active: _Found,
+        installed: _Found,
     ) -> None:
         self.specs = specs
+        installed, active = _metered(specs, installed, active)
         self._installed = installed
         self._active: dict[Callable[..., Any], tuple[tuple[str, Callable[..., Any]], ...]] = {}
         for name, spec in specs.items():
@@ -103,6 +130,18 @@ class Hooks:
     def find(self, name: str, plugin: str) -> Callable[..., Awaitable[None]] | None:
         """One plugin's implementation of a hook by name, also when it is switched off; None when there is none."""
         return self._installed.get(name, {}).get(plugin)
+
+
+def _metered(specs: _Specs, installed: _Found, active: _Found) -> tuple[_Found, _Found]:
+    """Both with each implementation wrapped once, so that calls are measured wherever they are made."""
+    wrapped = {
+        hook: {
+            plugin: meters.metered(hook, plugin, function, load=specs[hook].jishi_kind is Kind.LOAD)  # type: ignore[attr-defined]
+            for plugin, function in found.items()
+        }
+        for hook, found in installed.items()
+    }
+    return wrapped, {hook: {p: wrapped[hook][p] for p in found} for hook, found in active.items()}
 
 
 def freeze(
@@ -174,6 +213,17 @@ def _mismatch(spec: Callable[..., Any], function: Callable[..., Any]) -> str | N
         return f"takes {_show(have_args)}, but the hook takes {_show(want_args)}."
     if want.return_annotation != have.return_annotation:
         return f"returns {have.return_annotation}, but the hook returns {want.return_annotation}."
+    return _unordered(spec, getattr(function, "jishi_ordered_by", None))
+
+
+def _unordered(spec: Callable[..., Any], field: str | None) -> str | None:
+    """Why `ordered_by` cannot be kept, or None."""
+    if field is None:
+        return None
+    if spec.jishi_kind is not Kind.EFFECT:  # type: ignore[attr-defined]
+        return "has ordered_by, which is for effects."
+    if field not in getattr(event_payload(spec), "__struct_fields__", ()):
+        return f"is ordered_by {field}, which its event does not have."
     return None
 
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from uuid import UUID
 
 import msgspec
 
@@ -23,6 +24,7 @@ from core.types.pricing import Matrix, Relation, RuleKind
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
 
+    from core.db.outside import Outside
     from core.db.tx import Tx
 
 API_VERSION = 1
@@ -30,6 +32,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{1,30}")
 C = TypeVar("C", bound=msgspec.Struct)
 
 TimerHandler = Callable[["Tx", msgspec.Raw], Awaitable[None]]
+OutboundHandler = Callable[["Outside", UUID, msgspec.Raw], Awaitable[msgspec.Struct | None]]
+OutboundDone = Callable[["Tx", UUID, msgspec.Raw, Any], Awaitable[None]]
 
 
 class PluginError(Exception):
@@ -55,6 +59,18 @@ class Cycle(msgspec.Struct, frozen=True):
 
     every: timedelta
     run: Callable[["Tx"], Awaitable[None]]
+
+
+class Outbound(msgspec.Struct, frozen=True):
+    """A call to the outside that an effect or guard asks for with `tx.outbound`.
+
+    `call` gets the idempotency key, the same in every try, and the payload; no transaction is open and it may run more than
+    once, so the key must reach the peer. Raise to have it tried again. Its answer is stored and handed to `done`, which
+    runs in the transaction that marks the call as done, in the scope that was given.
+    """
+
+    call: OutboundHandler
+    done: OutboundDone | None = None
 
 
 class CommissionProvider(Protocol):
@@ -88,6 +104,7 @@ class Plugin:
     events: ClassVar[Mapping[str, Callable[..., Any]]] = {}
     timers: ClassVar[Mapping[str, TimerHandler]] = {}
     cycles: ClassVar[Mapping[str, Cycle]] = {}
+    outbound: ClassVar[Mapping[str, Outbound]] = {}
     rule_kinds: ClassVar[tuple[RuleKind, ...]] = ()
     rule_pairs: ClassVar[Mapping[tuple[str, str], Relation]] = {}
 
@@ -102,10 +119,15 @@ class Plugin:
         """The market commission, if this plugin is the one that reckons it."""
         return None
 
+    async def open_business(self, tx: "Tx") -> Mapping[str, int]:  # noqa: ARG002
+        """What this plugin still owes when it is switched off, counted by sort; deliveries and timers are counted anyway.
+        Reads only, over all accounts and merchants. It may not be purged while any count is above zero."""
+        return {}
+
 
 class Snapshot:
-    """The plugins as one generation sees them: `active` are switched on, `installed` also those that only wind down.
-    `edits` is how the operator has changed the combining of their rules."""
+    """The plugins as one generation sees them: `active` are switched on, `installed` also those that only wind down, and
+    `quarantined` those of which nothing runs. `edits` is how the operator has changed the combining of their rules."""
 
     def __init__(
         self,
@@ -114,9 +136,11 @@ class Snapshot:
         installed: Sequence[Plugin],
         specs: ModuleType,
         edits: MatrixEdits = NO_EDITS,
+        quarantined: Mapping[str, type[Plugin]] | None = None,
     ) -> None:
         self.generation = generation
         self.edits = edits
+        self.quarantined = quarantined or {}
         self.active = {p.name: p for p in sorted(active, key=lambda p: p.name)}
         self.installed = {p.name: p for p in sorted(installed, key=lambda p: p.name)}
         self.hooks: Hooks = _freeze(specs, self.active.values(), self.installed.values())
@@ -139,6 +163,10 @@ class Snapshot:
     def commission(self) -> CommissionProvider | None:
         """The one active market commission, None when no plugin reckons any."""
         return next((c for p in self.active.values() if (c := p.commission_provider()) is not None), None)
+
+    def absent(self, spec: Callable[..., Any]) -> list[str]:
+        """Names of the quarantined plugins that implement the hook `spec`: they will have to be told once they are back."""
+        return sorted(n for n, cls in self.quarantined.items() if hasattr(cls, spec.__name__))
 
     def benefit(self, key: str) -> BenefitProvider | None:
         """The benefit provider under `key`; also of a plugin that is switched off, which still takes back. None when there
@@ -297,6 +325,7 @@ def build(
     generation: int,
     enabled: Mapping[str, object],
     winding_down: Mapping[str, object],
+    quarantined: Iterable[str] = (),
     always: Sequence[Plugin] = (),
     edits: MatrixEdits = NO_EDITS,
 ) -> Snapshot:
@@ -313,4 +342,5 @@ def build(
         raise PluginError(
             f"Only one plugin may reckon the market's commission; enabled are {' and '.join(providers)}."
         )
-    return Snapshot(generation, [*active, *always], [*active, *resting, *always], specs, edits)
+    locked_away = {n: classes[n] for n in quarantined if n in classes}
+    return Snapshot(generation, [*active, *always], [*active, *resting, *always], specs, edits, locked_away)

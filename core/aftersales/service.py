@@ -18,7 +18,7 @@ from core.aftersales.timers import RefundDue
 from core.db.tx import Tx
 from core.fulfilment import service as fulfilment
 from core.inventory import service as inventory
-from core.kit.errors import FieldError, Invalid, NotFound
+from core.kit.errors import Conflict, FieldError, Invalid, NotFound
 from core.kit.ids import new_id, new_number, parse_pair
 from core.kit.paging import Page, check_limit, decode_cursor, encode_cursor
 from core.kit.text import clean
@@ -49,7 +49,7 @@ async def decide(
     An order of which nothing is left and nothing ever left is closed, and gets its freight back too; one of which the rest
     had left is shipped. With `restock`, goods that had left are on hand again.
     Raises `NotFound`, `Invalid`; `Conflict`: `wrong_status` for an order that is unpaid or closed, `refund_exceeds` for more
-    than is left, `nothing_left`; and whatever a plugin refuses with.
+    than is left, `nothing_left`, `plugin_quarantined`; and whatever a plugin refuses with.
     """
     row = await orders.locked(tx, merchant_id, order_id)
     if row["status"] not in _REFUNDABLE:
@@ -158,6 +158,12 @@ def _draft(row: asyncpg.Record, plan: Plan, reason: str) -> RefundDraft:
 
 
 async def _deductions(tx: Tx, draft: RefundDraft, plan: Plan) -> tuple[Deduction, ...]:
+    absent = tx.snapshot.absent(hookspecs.refund_requesting)
+    if absent:
+        raise Conflict(
+            f"Refunds need the plugin {', '.join(absent)}, which is quarantined at present; try again later.",
+            code="plugin_quarantined",
+        )
     answers = [(plugin, await guard(tx, draft)) for plugin, guard in tx.hooks.of(hookspecs.refund_requesting)]
     return rules.cap(answers, plan.goods + plan.shipping)
 

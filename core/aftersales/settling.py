@@ -72,9 +72,10 @@ async def settle_again(tx: Tx, due: SettleDue) -> None:
 async def _settle_with(tx: Tx, row: asyncpg.Record, due: SettleDue, waiting: Collection[str] | None) -> None:
     """Have all plugins settle the refund, or those `waiting`; for those that fail, `due` is when to go on."""
     failed = await _tell(tx, row, waiting)
-    # A plugin that is not installed at present settles when it is back.
+    # A plugin that is not installed at present, or quarantined, settles when it is back.
     hooked = {plugin for plugin, _ in tx.hooks.of(hookspecs.refund_settling)}
-    failed += [(plugin, "the plugin is not there") for plugin in waiting or () if plugin not in hooked]
+    owed = tx.snapshot.absent(hookspecs.refund_settling) if waiting is None else waiting
+    failed += [(plugin, "the plugin is not there") for plugin in owed if plugin not in hooked]
     if failed or waiting:
         await repository.set_unsettled(tx, due.merchant_id, due.refund_id, [plugin for plugin, _ in failed])
         await repository.hold(tx, due.merchant_id, row["order_id"], row["account_id"], failed)

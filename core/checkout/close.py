@@ -1,14 +1,19 @@
 """Giving up an unpaid trade: stock, coupons and whatever plugins had claimed go back, once."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from core import hookspecs
 from core.checkout import repository
+from core.checkout.schemas import CloseAgain
 from core.db.tx import Tx
 from core.inventory import service as inventory
 from core.kit.errors import Conflict, NotFound
 from core.types.events import OrderEvent, TradeEvent
 from core.types.orders import Closing, ClosingOrder
+
+# How soon a plugin that is quarantined is looked for again.
+_AGAIN = timedelta(minutes=1)
 
 
 async def close_trade(tx: Tx, account_id: UUID, trade_id: UUID, reason: str) -> None:
@@ -39,7 +44,19 @@ async def give_up(tx: Tx, account_id: UUID, trade_id: UUID, actor_id: UUID | Non
     closing = Closing(trade_id, account_id, orders, True, reason)  # noqa: FBT003
     for _, guard in tx.hooks.of(hookspecs.order_closing):
         await guard(tx, closing)
+    for plugin in tx.snapshot.absent(hookspecs.order_closing):
+        tx.schedule("core", "close_again", CloseAgain(plugin, closing), tx.now + _AGAIN)
     for order in orders:
         tx.emit(hookspecs.order_closed, OrderEvent(order.merchant_id, order.id, trade_id, account_id))
     tx.emit(hookspecs.trade_closed, TradeEvent(trade_id, account_id))
     return True
+
+
+async def tell_again(tx: Tx, due: CloseAgain) -> None:
+    """Have a plugin that was quarantined give back what closed orders had claimed, as soon as it is there again."""
+    if due.plugin in tx.snapshot.absent(hookspecs.order_closing):
+        tx.schedule("core", "close_again", due, tx.now + _AGAIN)
+        return
+    for plugin, guard in tx.hooks.of(hookspecs.order_closing):
+        if plugin == due.plugin:
+            await guard(tx, due.closing)

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from core.cart.schemas import QuoteRequest
+from core.types.orders import Closing
 
 Remark = Annotated[str, Meta(max_length=200)]
 
@@ -22,3 +23,10 @@ class CloseTimer(msgspec.Struct, frozen=True):
 
     account_id: str
     trade_id: str
+
+
+class CloseAgain(msgspec.Struct, frozen=True):
+    """Payload of the timer `close_again`: what a quarantined plugin has still to be told."""
+
+    plugin: str
+    closing: Closing

@@ -12,6 +12,7 @@ from core.checkout.draft import Buyer, Draft
 from core.checkout.schemas import CheckoutRequest, CloseTimer
 from core.db.tx import Tx
 from core.identity.addresses import OrderAddress
+from core.kit import logs
 from core.kit.errors import Conflict, Invalid
 from core.kit.ids import ref
 from core.orders.schemas import TradeOut
@@ -107,6 +108,7 @@ async def _place(tx: Tx, draft: Draft) -> None:
     for plugin, guard in tx.hooks.of(hookspecs.order_placing):
         if plugin in contributed:
             await guard(tx, placement)
+    logs.note(trade_id=ref(placement.trade_id))
     tx.emit(hookspecs.trade_placed, TradeEvent(placement.trade_id, placement.account_id))
     tx.schedule(
         "core",

@@ -3,7 +3,7 @@
 import msgspec
 
 from core.checkout import close
-from core.checkout.schemas import CloseTimer
+from core.checkout.schemas import CloseAgain, CloseTimer
 from core.db.tx import Tx
 from core.kit.ids import parse_ref
 from core.plugin import TimerHandler
@@ -15,4 +15,9 @@ async def close_unpaid(tx: Tx, payload: msgspec.Raw) -> None:
     await close.give_up(tx, parse_ref(timer.account_id), parse_ref(timer.trade_id), None, "not paid in time")
 
 
-TIMERS: dict[str, TimerHandler] = {"close_unpaid": close_unpaid}
+async def close_again(tx: Tx, payload: msgspec.Raw) -> None:
+    """Tell a plugin of closed orders that was quarantined when they were closed."""
+    await close.tell_again(tx, msgspec.json.decode(payload, type=CloseAgain))
+
+
+TIMERS: dict[str, TimerHandler] = {"close_unpaid": close_unpaid, "close_again": close_again}

@@ -1,19 +1,25 @@
-"""Child processes of `jishi run`: started, watched, started again when they die, ended together."""
+"""Child processes of `jishi run`: started, watched, started again when they die, replaced one by one, ended together."""
 
+import contextlib
 import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 import structlog
+
+from core.deployment.ready import READY_FD
 
 _log = structlog.get_logger("jishi.run")
 _PR_SET_PDEATHSIG = 1
 _PARENT = "JISHI_PARENT"
 _STEADY = 30.0
+_START_WITHIN = 60.0
+# More than requests and effects under way get to end.
+STOP_WITHIN = 25.0
 
 
 def die_with_parent() -> None:
@@ -27,14 +33,24 @@ def die_with_parent() -> None:
 
 
 class Child:
-    """One process that should be running."""
+    """One process that should be running. `ready`: it announces when it serves (`core.deployment.ready`); `stop`: the
+    signal for when all of them end."""
 
     def __init__(
-        self, name: str, command: Sequence[str], environ: Mapping[str, str], fds: Sequence[int] = ()
+        self,
+        name: str,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        fds: Sequence[int] = (),
+        *,
+        ready: bool = False,
+        stop: signal.Signals = signal.SIGTERM,
     ) -> None:
-        self.name, self._command, self._fds = name, list(command), tuple(fds)
+        self.name, self._command, self._fds, self._ready = name, list(command), tuple(fds), ready
+        self._stop = stop
         self._environ = {**environ, _PARENT: str(os.getpid())}
         self.process: subprocess.Popen[bytes] | None = None
+        self._others: list[subprocess.Popen[bytes]] = []
         self._began = 0.0
         self._failures = 0
         self._not_before = 0.0
@@ -42,10 +58,14 @@ class Child:
     def start(self) -> None:
         """Start it; it has a session of its own, so Ctrl-C reaches only the parent."""
         self._began = time.monotonic()
-        self.process = subprocess.Popen(
+        self.process = self._spawn()
+
+    def _spawn(self, ready: int | None = None) -> subprocess.Popen[bytes]:
+        told = {} if ready is None else {READY_FD: str(ready)}
+        return subprocess.Popen(
             self._command,
-            env=self._environ,
-            pass_fds=self._fds,
+            env={**self._environ, **told},
+            pass_fds=(*self._fds, *(() if ready is None else (ready,))),
             start_new_session=True,
             stdin=subprocess.DEVNULL,
         )
@@ -64,18 +84,79 @@ class Child:
         if now >= self._not_before:
             self.start()
 
+    def roll(self) -> Iterator[None]:
+        """Replace the process by a new one, a step at each `next`; it is over when the iterator ends.
+
+        One that announces itself starts beside the old one, which goes once the new one serves; if the new one does not
+        come up, the old one stays. Any other is stopped first.
+        """
+        if self._ready:
+            successor = yield from self._successor()
+            if successor is None:
+                return
+            old, self.process, self._began = self.process, successor, time.monotonic()
+            self._others.remove(successor)
+        else:
+            # Not watched while it is away: that it ends is meant.
+            old, self.process, self._not_before = self.process, None, float("inf")
+        if old is not None:
+            self._others.append(old)
+            yield from _ended(old, self.name)
+            self._others.remove(old)
+        if self.process is None:
+            self.start()
+
+    def _successor(self) -> Generator[None, None, subprocess.Popen[bytes] | None]:
+        reading, writing = os.pipe()
+        process = self._spawn(writing)
+        os.close(writing)
+        self._others.append(process)
+        os.set_blocking(reading, False)
+        until = time.monotonic() + _START_WITHIN
+        try:
+            while process.poll() is None and time.monotonic() < until:
+                with contextlib.suppress(BlockingIOError):
+                    if os.read(reading, 1):
+                        return process
+                yield
+        finally:
+            os.close(reading)
+        process.kill()
+        process.wait()
+        self._others.remove(process)
+        _log.error(
+            "new process did not come up; the old one goes on", process=self.name, code=process.returncode
+        )
+        return None
+
     def ask_to_stop(self) -> None:
-        """SIGTERM."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
+        """It finishes what it does."""
+        for process in self._all():
+            if process.poll() is None:
+                process.send_signal(self._stop)
 
     def wait(self, until: float) -> None:
         """Wait until the monotonic time `until`, then kill."""
-        if self.process is None:
+        for process in self._all():
+            try:
+                process.wait(max(0.0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _log.warning("process did not stop in time and was killed", process=self.name)
+                process.kill()
+                process.wait()
+
+    def _all(self) -> list[subprocess.Popen[bytes]]:
+        return [*self._others, *(() if self.process is None else (self.process,))]
+
+
+def _ended(process: subprocess.Popen[bytes], name: str) -> Iterator[None]:
+    """Ask it to leave (SIGTERM) and wait until it has, a step at a time; what takes too long is killed."""
+    process.terminate()
+    until = time.monotonic() + STOP_WITHIN
+    while process.poll() is None:
+        if time.monotonic() > until:
+            _log.warning("process did not stop in time and was killed", process=name)
+            process.kill()
+            process.wait()
             return
-        try:
-            self.process.wait(max(0.0, until - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            _log.warning("process did not stop in time and was killed", process=self.name)
-            self.process.kill()
-            self.process.wait()
+        yield

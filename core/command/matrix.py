@@ -56,8 +56,7 @@ async def publish(runtime: Runtime, file: str, note: str, version: int | None) -
     edits = _read(file)
     async with runtime.tx(SYSTEM) as tx:
         expected = version if version is not None else (await matrix.current(tx, runtime)).version
-    async with runtime.tx(SYSTEM) as tx:
-        done = await matrix.publish(tx, runtime, edits, note, expected, None)
+    done = await matrix.publish(runtime, edits, note, expected)
     return f"Version {done.version} counts from now on."
 
 
@@ -65,7 +64,7 @@ async def restore(runtime: Runtime, number: int, note: str) -> str:
     """Publish an old version's edits again."""
     async with runtime.tx(SYSTEM) as tx:
         expected = (await matrix.current(tx, runtime)).version
-        done = await matrix.restore(tx, runtime, number, note, expected, None)
+    done = await matrix.restore(runtime, number, note, expected)
     return f"Version {done.version} counts from now on, with the edits of version {number}."
 
 

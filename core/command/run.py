@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.command import config
-from core.command.children import Child
+from core.command.children import STOP_WITHIN, Child
 from core.command.config import ConfigError
 from core.db.engine import UNREACHABLE
 from core.deployment.runtime import Runtime
@@ -28,7 +28,7 @@ from core.embedded import EmbeddedError, Engines
 from core.kit.settings import Env, Settings
 
 _HOST = Path(__file__).parents[2] / "host.py"
-_STOP_WITHIN = 15.0
+_OVER = object()
 _RUNNING = "running.json"
 T = TypeVar("T")
 Action = Callable[[Runtime], Awaitable[str]]
@@ -59,18 +59,30 @@ def run(settings: Settings, given: frozenset[str], prepare: Prepare) -> int:
             for child in children:
                 child.start()
             _announce(env.settings, stop)
-            while not stop.asked:
-                if engines is not None:
-                    engines.poll()
-                for child in children:
-                    child.keep()
-                time.sleep(0.2)
+            _watch(stop, engines, children)
             console.print("Stopping ...")
     except (ConfigError, EmbeddedError) as error:
         console.print(f"[bold red]jishi cannot start:[/] {error}")
         return 1
     console.print("Stopped.")
     return 0
+
+
+def _watch(stop: "_Stop", engines: Engines | None, children: list[Child]) -> None:
+    """Keep all running until asked to stop; on SIGHUP replace one after another."""
+    rolling: Iterator[None] | None = None
+    while not stop.asked:
+        if engines is not None:
+            engines.poll()
+        for child in children:
+            child.keep()
+        if stop.take_roll() and rolling is None:
+            console.print("Restarting one process after another ...")
+            rolling = (step for child in children for step in child.roll())
+        if rolling is not None and next(rolling, _OVER) is _OVER:
+            rolling = None
+            console.print("Restarted.")
+        time.sleep(0.2 if rolling is None else 0.05)
 
 
 async def reachable(work: Awaitable[T]) -> T:
@@ -135,15 +147,26 @@ def _remember(settings: Settings, stack: contextlib.ExitStack) -> None:
 
 
 class _Stop:
-    """Remembers that SIGINT or SIGTERM came."""
+    """Remembers that SIGINT or SIGTERM came, and that SIGHUP did: it asks for new processes, but to stop when it comes from
+    the terminal that was closed."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked = self._roll = False
+        terminal = sys.stdin is not None and sys.stdin.isatty()
+        signal.signal(signal.SIGHUP, self._ask if terminal else self._ask_roll)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._ask)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         self.asked = True
+
+    def _ask_roll(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self._roll = True
+
+    def take_roll(self) -> bool:
+        """Whether SIGHUP came since the last look."""
+        asked, self._roll = self._roll, False
+        return asked
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -196,7 +219,12 @@ def _children(settings: Settings, listening: socket.socket) -> list[Child]:
     python = [sys.executable, str(_HOST)]
     webs = [
         Child(
-            f"web {n + 1}", [*python, "web", "--fd", str(listening.fileno())], environ, [listening.fileno()]
+            f"web {n + 1}",
+            [*python, "web", "--fd", str(listening.fileno())],
+            environ,
+            [listening.fileno()],
+            ready=True,
+            stop=signal.SIGUSR1,
         )
         for n in range(settings.web_processes)
     ]
@@ -206,7 +234,7 @@ def _children(settings: Settings, listening: socket.socket) -> list[Child]:
 def _stop_all(children: list[Child]) -> None:
     for child in children:
         child.ask_to_stop()
-    until = time.monotonic() + _STOP_WITHIN
+    until = time.monotonic() + STOP_WITHIN
     for child in children:
         child.wait(until)
 

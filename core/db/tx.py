@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from core.db import outbox
 from core.db.engine import UNREACHABLE
-from core.hooks import Hooks
+from core.hooks import Hooks, lane_of
+from core.kit import tracing
 from core.kit.clock import Clock, system_clock
 from core.kit.errors import Unauthorized, Unavailable
 from core.kit.settings import Env
@@ -28,6 +29,7 @@ from core.types.scope import Scope
 C = TypeVar("C", bound=msgspec.Struct)
 E = TypeVar("E", bound=msgspec.Struct)
 
+_POSTGRES = {"db.system.name": "postgresql"}
 REVOKED = "JS401"
 _FORGET = ";".join(
     f"SET LOCAL jishi.{name}=''" for name in ("account_id", "merchant_id", "actor_id", "session_id")
@@ -89,8 +91,11 @@ class Tx:
     async def _run(self, method: str, sql: str, args: tuple[Any, ...]) -> Any:
         driver = self._driver or await self._begin()
         self.statements += 1
+        run = getattr(driver, method)
+        if tracing.switch.tracer is not None:
+            run = tracing.traced(tracing.statement_name(sql), _POSTGRES, run, "client")
         try:
-            return await getattr(driver, method)(sql, *args)
+            return await run(sql, *args)
         except asyncpg.PostgresError:
             raise
         except BaseException:
@@ -169,7 +174,7 @@ class Tx:
     ) -> None:
         """Record an event for every plugin that subscribes to `spec`; delivered after commit, at least once."""
         name = spec.__name__
-        plugins = [plugin for plugin, _ in self.hooks.of(spec)]
+        plugins = [(plugin, lane_of(effect, event)) for plugin, effect in self.hooks.of(spec)]
         if plugins:
             self._events.append(
                 outbox.Pending(
@@ -192,13 +197,27 @@ class Tx:
         scope: Scope | None = None,
     ) -> UUID:
         """Have `plugin`'s timer called at `due_at`, at least once. Handlers look at the state again before they act."""
+        return self._later(outbox.TIMER + timer, plugin, payload, due_at, scope)
+
+    def outbound(
+        self,
+        plugin: str,
+        name: str,
+        payload: msgspec.Struct,
+        due_at: datetime | None = None,
+        *,
+        scope: Scope | None = None,
+    ) -> UUID:
+        """Have `plugin`'s outside call `name` (`Plugin.outbound`) made after the commit, with no transaction open, at least
+        once. The answer is its idempotency key, the same in every try."""
+        return self._later(outbox.OUTBOUND + name, plugin, payload, due_at or self.now, scope)
+
+    def _later(
+        self, event: str, plugin: str, payload: msgspec.Struct, due_at: datetime, scope: Scope | None
+    ) -> UUID:
+        encoded = (scope or Scope("system")).encode()
         pending = outbox.Pending(
-            f"timer:{timer}",
-            msgspec.json.encode(payload),
-            (scope or Scope("system")).encode(),
-            [plugin],
-            self.now,
-            due_at,
+            event, msgspec.json.encode(payload), encoded, [(plugin, None)], self.now, due_at
         )
         self._events.append(pending)
         return pending.id

@@ -2,16 +2,14 @@
 
 import itertools
 from collections.abc import Iterable
-from uuid import UUID
 
 import asyncpg
-import msgspec
 from msgspec.structs import asdict
 
 from core.db.tx import Tx
-from core.deployment import service
 from core.deployment import state as states
-from core.deployment.runtime import CHANNEL, Runtime
+from core.deployment.generations import Plan, change
+from core.deployment.runtime import Runtime
 from core.deployment.schemas import MatrixKind, MatrixOut, MatrixPair, MatrixVersion
 from core.deployment.state import State
 from core.identity.schemas import ActorView
@@ -21,6 +19,7 @@ from core.kit.paging import Page, check_limit, decode_cursor, encode_cursor
 from core.plugin import declared
 from core.types.matrix import NO_EDITS, Fault, MatrixEdits, faults, merged, pair_of, phase_name
 from core.types.pricing import Relation
+from core.types.scope import SYSTEM, Scope
 
 _VERSIONS = """
 select m.version, m.edits::text as edits, m.note, m.at, m.by, a.login, a.nickname
@@ -28,14 +27,6 @@ from pricing_matrix m left join account a on a.id = m.by
 """
 _ONE = f"{_VERSIONS} where m.version = $1"
 _PAGE = f"{_VERSIONS} where $1::bigint is null or m.version < $1 order by m.version desc limit $2"
-_SAVE = """
-with saved as (
-  insert into pricing_matrix (version, edits, note, by, at) values ($1, $2::jsonb, $3, $4, $5)
-), made as (
-  insert into generation (at, by, change) values ($5, $4, $6) returning id
-)
-select id, pg_notify($7, id::text) from made
-"""
 _UNPUBLISHED = MatrixVersion(0, "", None, None, NO_EDITS)
 
 
@@ -62,43 +53,44 @@ async def version(tx: Tx, number: int) -> MatrixVersion:
 
 
 async def publish(
-    tx: Tx,
     runtime: Runtime,
     edits: MatrixEdits,
     note: str,
     expected_version: int,
-    by: UUID | None,
+    scope: Scope = SYSTEM,
     *,
     known: Iterable[MatrixEdits] = (),
 ) -> MatrixOut:
-    """Make `edits` the newest version. Carts, quotes and checkouts go by it as soon as this is committed.
+    """Make `edits` the newest version. Carts, quotes and checkouts in all processes go by it when this returns.
 
     Kinds that the newest version or `known` speaks of may be gone. Raises `Conflict` `matrix_changed` when
-    `expected_version` is not the newest, `Invalid` `matrix_contradicts`.
+    `expected_version` is not the newest, `Invalid` `matrix_contradicts`, and those of `generations.change`.
     """
-    state = await service.locked(tx, runtime)
-    if state.version != expected_version:
-        raise Conflict(
-            f"The matrix was changed meanwhile: version {state.version} is the newest, not {expected_version}. Look at it "
-            "and make your changes again.",
-            code="matrix_changed",
-            version=state.version,
-        )
-    refuse_faults(contradictions(runtime, edits, [state.edits, *known]))
-    new = state.version + 1
-    stored = msgspec.json.encode(edits).decode()
-    await tx.fetch(_SAVE, new, stored, note, by, tx.now, f"matrix {new}", CHANNEL)
-    tx.after_commit(runtime.settle)
-    return _out(runtime, msgspec.structs.replace(state, version=new, edits=edits), await version(tx, new))
+
+    async def plan(_: Tx, state: State) -> Plan:
+        if state.version != expected_version:
+            raise Conflict(
+                f"The matrix was changed meanwhile: version {state.version} is the newest, not {expected_version}. Look at "
+                "it and make your changes again.",
+                code="matrix_changed",
+                version=state.version,
+            )
+        refuse_faults(contradictions(runtime, edits, [state.edits, *known]))
+        return Plan(state.published(edits), f"matrix {state.version + 1}", note)
+
+    state = await change(runtime, scope, plan)
+    async with runtime.tx(SYSTEM) as tx:
+        return _out(runtime, state, await version(tx, state.version))
 
 
 async def restore(
-    tx: Tx, runtime: Runtime, number: int, note: str, expected_version: int, by: UUID | None
+    runtime: Runtime, number: int, note: str, expected_version: int, scope: Scope = SYSTEM
 ) -> MatrixOut:
     """Publish the edits of an old version again, or with 0 none. Raises as `publish`, and `NotFound`."""
-    edits = (await version(tx, number)).edits
+    async with runtime.tx(scope) as tx:
+        edits = (await version(tx, number)).edits
     note = note or f"Version {number} again."
-    return await publish(tx, runtime, edits, note, expected_version, by, known=[edits])
+    return await publish(runtime, edits, note, expected_version, scope, known=[edits])
 
 
 def contradictions(

@@ -5,11 +5,12 @@ from typing import Any
 from litestar import get, post, put
 
 from core.db.tx import Tx
-from core.deployment import matrix, service
+from core.deployment import history, matrix, removal, service
 from core.deployment.preview import preview
 from core.deployment.runtime import Runtime
 from core.deployment.schemas import (
     Disable,
+    Generation,
     MatrixDraft,
     MatrixFaults,
     MatrixOut,
@@ -21,10 +22,13 @@ from core.deployment.schemas import (
     PluginList,
     Preview,
     PreviewIn,
+    Purged,
+    Quarantine,
+    Undo,
 )
 from core.kit.paging import DEFAULT_LIMIT, Page
-from core.types.routing import SYSTEM, permission
-from core.types.scope import Principal
+from core.types.routing import OUTSIDE, SYSTEM, permission
+from core.types.scope import Principal, system_for
 
 _MANAGE = permission("plugins.manage")
 _PRICING = permission("pricing.manage")
@@ -36,22 +40,54 @@ async def list_plugins(tx: Tx, runtime: Runtime) -> PluginList:
     return PluginList(await service.plugins(tx, runtime), runtime.snapshot.generation)
 
 
-@post("/plugins/{name:str}/enable", opt=_MANAGE, status_code=200)
-async def enable_plugin(tx: Tx, me: Principal, runtime: Runtime, name: str) -> PluginInfo:
-    """Switch a plugin on. 409 `plugin_refused` says what does not fit, `pinned` that the settings decide."""
-    return await service.enable(tx, runtime, name, me.account_id)
+@get("/plugins/history", opt=_MANAGE)
+async def plugin_history(tx: Tx, limit: int = DEFAULT_LIMIT, cursor: str | None = None) -> Page[Generation]:
+    """Every change of plugins and matrix: who, when, what, and with what outcome."""
+    return await history.page(tx, limit, cursor)
 
 
-@post("/plugins/{name:str}/disable", opt=_MANAGE, status_code=200)
+@post("/plugins/undo", opt=_MANAGE | OUTSIDE, status_code=200)
+async def undo_change(me: Principal, runtime: Runtime, data: Undo) -> Generation:
+    """Back to the state before the newest generation. 409 `generation_changed` when it is not the expected one,
+    `nothing_to_undo`, `pinned`."""
+    return await history.undo(runtime, data.expected_generation, system_for(me))
+
+
+@post("/plugins/{name:str}/enable", opt=_MANAGE | OUTSIDE, status_code=200)
+async def enable_plugin(me: Principal, runtime: Runtime, name: str) -> PluginInfo:
+    """Switch a plugin on, in all processes at once. 409 `plugin_refused` says what does not fit, `pinned` that the settings
+    decide, `generation_withdrawn` which process cannot run it, `change_under_way` that somebody else is at it."""
+    return await service.enable(runtime, name, system_for(me))
+
+
+@post("/plugins/{name:str}/disable", opt=_MANAGE | OUTSIDE, status_code=200)
 async def disable_plugin(
-    tx: Tx,
     me: Principal,
     runtime: Runtime,
     name: str,
     data: Disable | None = None,  # noqa: ARG001 -- validated; both modes come to the same
 ) -> PluginInfo:
-    """Switch a plugin off: no new business from now on. Begun business goes on to its end in either mode."""
-    return await service.disable(tx, runtime, name, me.account_id)
+    """Switch a plugin off: no new business from now on. Begun business goes on to its end in either mode; `open` says what
+    that is."""
+    return await service.disable(runtime, name, system_for(me))
+
+
+@post("/plugins/{name:str}/quarantine", opt=_MANAGE | OUTSIDE, status_code=200)
+async def quarantine_plugin(me: Principal, runtime: Runtime, name: str, data: Quarantine) -> PluginInfo:
+    """Let nothing of a plugin run any more, neither new nor begun business; `open` says what it owes."""
+    return await removal.quarantine(runtime, name, data.reason, system_for(me))
+
+
+@post("/plugins/{name:str}/release", opt=_MANAGE | OUTSIDE, status_code=200)
+async def release_plugin(me: Principal, runtime: Runtime, name: str) -> PluginInfo:
+    """Take a plugin out of quarantine, as it was before; what waited for it runs."""
+    return await removal.release(runtime, name, system_for(me))
+
+
+@post("/plugins/{name:str}/purge", opt=_MANAGE | OUTSIDE, status_code=200)
+async def purge_plugin(me: Principal, runtime: Runtime, name: str) -> Purged:
+    """Remove all tables and rows of a plugin that is off, for good. 409 `plugin_referenced` while it owes anything."""
+    return await removal.purge(runtime, name, system_for(me))
 
 
 @get("/plugins/{name:str}/config", opt=_MANAGE)
@@ -60,12 +96,10 @@ async def get_config(tx: Tx, runtime: Runtime, name: str) -> PluginConfig:
     return await service.config(tx, runtime, name)
 
 
-@put("/plugins/{name:str}/config", opt=_MANAGE)
-async def put_config(
-    tx: Tx, me: Principal, runtime: Runtime, name: str, data: dict[str, Any]
-) -> PluginConfig:
+@put("/plugins/{name:str}/config", opt=_MANAGE | OUTSIDE)
+async def put_config(me: Principal, runtime: Runtime, name: str, data: dict[str, Any]) -> PluginConfig:
     """Replace a plugin's config; the body is the config itself. 409 `plugin_refused` names the field that is wrong."""
-    return await service.configure(tx, runtime, name, data, me.account_id)
+    return await service.configure(runtime, name, data, system_for(me))
 
 
 @get("/matrix", opt=_PRICING)
@@ -74,11 +108,11 @@ async def get_matrix(tx: Tx, runtime: Runtime) -> MatrixOut:
     return await matrix.current(tx, runtime)
 
 
-@put("/matrix", opt=_PRICING)
-async def put_matrix(tx: Tx, me: Principal, runtime: Runtime, data: MatrixPublish) -> MatrixOut:
+@put("/matrix", opt=_PRICING | OUTSIDE)
+async def put_matrix(me: Principal, runtime: Runtime, data: MatrixPublish) -> MatrixOut:
     """Publish a new version; every price from now on goes by it. 409 `matrix_changed` when somebody else was first, 422
     `matrix_contradicts` with each fault."""
-    return await matrix.publish(tx, runtime, data.edits, data.note, data.expected_version, me.account_id)
+    return await matrix.publish(runtime, data.edits, data.note, data.expected_version, system_for(me))
 
 
 @get("/matrix/versions", opt=_PRICING)
@@ -95,12 +129,12 @@ async def get_matrix_version(tx: Tx, version: int) -> MatrixVersion:
     return await matrix.version(tx, version)
 
 
-@post("/matrix/versions/{version:int}/restore", opt=_PRICING, status_code=200)
+@post("/matrix/versions/{version:int}/restore", opt=_PRICING | OUTSIDE, status_code=200)
 async def restore_matrix_version(
-    tx: Tx, me: Principal, runtime: Runtime, version: int, data: MatrixRestore
+    me: Principal, runtime: Runtime, version: int, data: MatrixRestore
 ) -> MatrixOut:
     """Publish an old version's edits again, as a new version; 0 goes back to what the plugins declare."""
-    return await matrix.restore(tx, runtime, version, data.note, data.expected_version, me.account_id)
+    return await matrix.restore(runtime, version, data.note, data.expected_version, system_for(me))
 
 
 @post("/matrix/check", opt=_PRICING, status_code=200)
@@ -117,8 +151,13 @@ async def preview_matrix(tx: Tx, runtime: Runtime, data: PreviewIn) -> Preview:
 
 platform_routes = [
     list_plugins,
+    plugin_history,
+    undo_change,
     enable_plugin,
     disable_plugin,
+    quarantine_plugin,
+    release_plugin,
+    purge_plugin,
     get_config,
     put_config,
     get_matrix,

@@ -1,40 +1,47 @@
 """What a process holds for as long as it lives: pool, Redis, settings, and the plugins of the present generation.
 
-Web and worker processes alike follow the database: a change of plugins is announced with NOTIFY, a poll every five
-seconds makes up for announcements that were missed, and the new snapshot replaces the old one by one assignment.
+Web and worker processes alike follow the database (`core.deployment.following`). A proposed generation is built beside the
+present one; once it is active, snapshot and app are replaced by one assignment each.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 
-import asyncpg
+import msgspec
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 
 from core.db.engine import UNREACHABLE, create_engine
 from core.db.migrations import History
 from core.db.tx import Tx
+from core.deployment import following
 from core.deployment import state as states
 from core.deployment.state import State
 from core.kit.clock import Clock, system_clock
 from core.kit.errors import Unavailable
 from core.kit.settings import Env
-from core.plugin import Plugin, Snapshot, build
+from core.plugin import Plugin, PluginError, Snapshot, build
 from core.types.scope import ANONYMOUS, Scope
-
-CHANNEL = "jishi_generation"
-_POLL = 5.0
-_RECONNECT = (0.2, 0.5, 1.0, 2.0)
 
 # How a database that went away shows; the last while it is still starting.
 AWAY = (Unavailable, *UNREACHABLE)
 
 _log = structlog.get_logger("jishi.deployment")
+
+# Builds whatever hangs on the plugins for a snapshot, beside the present one; what it answers puts that into force.
+Builder = Callable[[Snapshot], Awaitable[Callable[[], None]]]
+
+
+class Built(msgspec.Struct, frozen=True):
+    """A generation that is ready to be put into force."""
+
+    snapshot: Snapshot
+    left_out: Mapping[str, str]
+    swaps: Sequence[Callable[[], None]]
 
 
 class Runtime:
@@ -63,16 +70,24 @@ class Runtime:
             settings.redis_url, socket_timeout=5, socket_connect_timeout=2, retry=Retry(NoBackoff(), 1)
         )
         self.left_out: Mapping[str, str] = {}
+        self.leaving = False
         self.snapshot: Snapshot = build(
             classes, specs, generation=-1, enabled={}, winding_down={}, always=always
         )
-        self._app_name = app_name
+        self.app_name = app_name
+        self.followed = asyncio.Event()
+        self._builders: list[Builder] = []
         self._changed: list[Callable[[], Awaitable[None]]] = []
+        self._prepared: Built | None = None
         self._reloading = asyncio.Lock()
 
     def tx(self, scope: Scope, snapshot: Snapshot | None = None) -> Tx:
         """A transaction of its own, with the present snapshot unless one is given."""
         return Tx(self.engine, snapshot or self.snapshot, scope, self.env, self.clock)
+
+    def on_build(self, builder: Builder) -> None:
+        """Have `builder` called for each generation before it comes into force; what it raises refuses the generation."""
+        self._builders.append(builder)
 
     def on_change(self, action: Callable[[], Awaitable[None]]) -> None:
         """Have `action` awaited after each change of the snapshot."""
@@ -83,8 +98,25 @@ class Runtime:
         return histories(self.classes, self.snapshot.installed)
 
     async def open(self) -> None:
-        """Load the present generation. Raises `Unavailable`, or `PluginError` when the plugins do not fit together."""
-        self._load(await self._read())
+        """Load the active generation. Raises `Unavailable`, or `PluginError` when the plugins do not fit together."""
+        self._swap(await self._build(await self._read()))
+
+    async def prepare(self, number: int) -> None:
+        """Build the proposed generation `number` beside the present one; nothing happens if it is decided already.
+
+        Raises `PluginError`, and whatever a plugin raises, when this process cannot run it.
+        """
+        async with self._reloading:
+            self._prepared = None
+            async with self.tx(ANONYMOUS) as tx:
+                state = await states.proposed(tx, number, self.env.settings.pins)
+            if state is None:
+                return
+            built = await self._build(state)
+            worse = [reason for name, reason in built.left_out.items() if name not in self.left_out]
+            if worse:
+                raise PluginError("\n".join(worse))
+            self._prepared = built
 
     async def reload(self) -> bool:
         """Follow the database; whether anything changed. What cannot be built is logged and the present snapshot stays.
@@ -96,17 +128,18 @@ class Runtime:
             if state.generation == before.generation:
                 return False
             try:
-                self._load(state)
-                for action in self._changed:
-                    await action()
+                prepared, self._prepared = self._prepared, None
+                ready = prepared is not None and prepared.snapshot.generation == state.generation
+                self._swap(prepared if ready and prepared else await self._build(state))
             except Exception:  # noqa: BLE001 -- whatever a plugin does wrong, the process stays
                 # Tried again at the next announcement or poll; until then this process stays as it was.
-                self.snapshot = before
                 _log.exception(
                     "generation not taken over", generation=state.generation, present=before.generation
                 )
                 return False
-            return True
+        for action in self._changed:
+            await action()
+        return True
 
     async def settle(self) -> None:
         """`reload` for after a commit: what fails now is made up for by the listener."""
@@ -115,22 +148,14 @@ class Runtime:
         except AWAY:
             _log.warning("the change is made, but not yet seen here", exc_info=True)
 
-    async def listen(self) -> None:
-        """Follow the database until cancelled, however often it goes away and comes back."""
-        failures = 0
-        while not cancelled():
-            began = asyncio.get_running_loop().time()
-            try:
-                await self._follow()
-            except AWAY as error:
-                if asyncio.get_running_loop().time() - began > _POLL:
-                    failures = 0
-                if failures == 0:
-                    _log.warning(
-                        "the database is away; trying again", reason=str(error) or type(error).__name__
-                    )
-                await asyncio.sleep(_RECONNECT[min(failures, len(_RECONNECT) - 1)])
-                failures += 1
+    async def listen(self, kind: str = "web") -> None:
+        """Be one of the deployment's live processes (`web` or `worker`) until cancelled, however often the database goes
+        away and comes back. `followed` is set once the first look at it has been taken."""
+        await following.listen(self, kind)
+
+    def leave(self) -> None:
+        """The process was asked to stop: from now on it is not ready."""
+        self.leaving = True
 
     async def close(self) -> None:
         """Give connections back."""
@@ -141,33 +166,20 @@ class Runtime:
         async with self.tx(ANONYMOUS) as tx:
             return await states.read(tx, self.env.settings.pins)
 
-    def _load(self, state: State) -> None:
+    async def _build(self, state: State) -> Built:
         left_out = states.unusable(state, self.classes)
         for name, reason in left_out.items():
             _log.error("plugin left out", plugin=name, reason=reason)
-        self.snapshot = states.snapshot(state, self.classes, self.specs, self.always, left_out)
-        self.left_out = left_out
-
-    async def _follow(self) -> None:
-        """Listen on one connection for as long as it lives."""
-        url = make_url(self.env.settings.app_database_url)
-        announced = asyncio.Event()
-        connection = await asyncpg.connect(
-            dsn(url), timeout=5, server_settings={"application_name": f"{self._app_name} listener"}
+        made = await asyncio.to_thread(
+            states.snapshot, state, self.classes, self.specs, self.always, left_out
         )
-        try:
-            connection.add_termination_listener(lambda _: announced.set())
-            await connection.add_listener(CHANNEL, lambda *_: announced.set())
-            while not connection.is_closed():
-                await self.reload()
-                if cancelled():
-                    return
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(announced.wait(), _POLL)
-                announced.clear()
-            raise ConnectionResetError("The listening connection was closed.")
-        finally:
-            connection.terminate()
+        return Built(made, left_out, [await builder(made) for builder in self._builders])
+
+    def _swap(self, built: Built) -> None:
+        """Without a pause in between: no request sees the one new and the other old."""
+        self.snapshot, self.left_out = built.snapshot, built.left_out
+        for swap in built.swaps:
+            swap()
 
 
 def cancelled() -> bool:

@@ -1,5 +1,6 @@
 """What the operator sees of plugins and of the stacking matrix, on the wire."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -18,7 +19,8 @@ Names = Annotated[tuple[str, ...], msgspec.Meta(max_length=100)]
 class PluginInfo(msgspec.Struct, frozen=True):
     """One installed plugin. `pinned`: the settings file decides. `problem`: why it does not run although switched on.
 
-    `winding_down`: it is off, but finishes what was begun while it was on.
+    `winding_down`: it is off, but finishes what was begun while it was on; `open` is how much that is, by sort.
+    `quarantine`: why nothing of it runs; it owes what is `open` until it is released.
     """
 
     name: str
@@ -31,6 +33,8 @@ class PluginInfo(msgspec.Struct, frozen=True):
     requires: Names
     required_by: Names
     problem: str | None = None
+    quarantine: str | None = None
+    open: Mapping[str, int] | None = None
 
 
 class PluginList(msgspec.Struct, frozen=True):
@@ -52,6 +56,37 @@ class Disable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to switch off. Either way no new business begins and begun business goes on to its end."""
 
     mode: Literal["now", "drain"] = "now"
+
+
+class Quarantine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why nothing of a plugin may run any more."""
+
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+
+
+class Purged(msgspec.Struct, frozen=True):
+    """What was removed for good."""
+
+    name: str
+    tables: tuple[str, ...]
+
+
+class Generation(msgspec.Struct, frozen=True):
+    """One change of the deployment; `by` is null for the command line. Outcome `proposed` is still being decided,
+    `withdrawn` changed nothing, for the reason given."""
+
+    number: int
+    at: datetime
+    by: ActorView | None
+    change: str
+    outcome: Literal["proposed", "active", "withdrawn"]
+    reason: str | None
+
+
+class Undo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Back to before the newest generation; `expected_generation` is the one that is to be undone."""
+
+    expected_generation: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 Version = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]

@@ -1,49 +1,36 @@
 """Switching plugins on and off and configuring them: checked as a whole before anything changes."""
 
-import time
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import msgspec
-import structlog
+from msgspec.structs import replace
 from sqlalchemy.engine import make_url
 
 from core.db import migrations
 from core.db.tx import Tx
+from core.deployment import owing
 from core.deployment import state as states
-from core.deployment.runtime import CHANNEL, Runtime, dsn, histories
+from core.deployment.generations import LOCK, Plan, change, migrate
+from core.deployment.runtime import Runtime, dsn
 from core.deployment.schemas import PluginConfig, PluginInfo
-from core.deployment.state import Row, State
+from core.deployment.state import Row, State, Stored
 from core.kit.errors import Conflict, NotFound
 from core.plugin import Plugin, PluginError, parse_config
+from core.types.scope import SYSTEM, Scope
 
-# Changes are made one after another: each is checked against the state it changes, and generations are seen in order.
-_LOCK = 0x6A69_7369
-
-_log = structlog.get_logger("jishi.deployment")
-
-_SAVE = """
-with saved as (
-  insert into deployment_plugin as p (name, enabled, config, updated_at, updated_by)
-  values ($1, $2, $3::jsonb, $4, $5)
-  on conflict (name) do update set enabled = $2, config = $3::jsonb, updated_at = $4, updated_by = $5,
-    previous = jsonb_build_object('enabled', p.enabled, 'config', p.config, 'at', p.updated_at, 'by', p.updated_by)
-), made as (
-  insert into generation (at, by, change) values ($4, $5, $6) returning id
-)
-select id, pg_notify($7, id::text) from made
-"""
 _FIRST = """
 with added as (
   insert into deployment_plugin (name, enabled, updated_at)
   select n, true, now() from unnest($1::text[]) n where not exists (select from deployment_plugin)
   returning name
 )
-insert into generation (at, change) select now(), 'first start' where exists (select from added) returning id
+insert into generation (at, change, status) select now(), 'first start', 'active' where exists (select from added)
+returning id
 """
+_TABLES = "update deployment_plugin set tables = $2 where name = $1 and tables <> $2::text[]"
 
 
 async def ensure(
@@ -65,152 +52,134 @@ async def ensure(
     try:
         async with connection.transaction():
             await connection.execute("set local jishi.scope = 'system'")
-            await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
+            await connection.execute("select pg_advisory_xact_lock($1)", LOCK)
             known = [r["name"] for r in await connection.fetch("select name from deployment_plugin")]
             if not known:
                 known = [n for n in wanted if over.get(n, True)]
                 _check_first(classes, specs, known, over)
                 await connection.execute(_FIRST, known)
+            for name, tables in _tables(classes, known):
+                await connection.execute(_TABLES, name, tables)
     finally:
         await connection.close()
-    return applied + await migrate(owner_url, classes, {*known, *(n for n, on in over.items() if on)})
+    return applied + await migrate(owner_url, classes, [*known, *(n for n, on in over.items() if on)])
 
 
 def _check_first(
     classes: Mapping[str, type[Plugin]], specs: ModuleType, names: Iterable[str], pins: Mapping[str, bool]
 ) -> None:
-    rows = states.pinned({n: Row(n, enabled=True, config={}) for n in names}, pins)
-    states.snapshot(State(0, rows), classes, specs, (), {})
+    rows = tuple(Row(n, enabled=True, config={}) for n in names)
+    states.snapshot(State(0, Stored(rows), pins), classes, specs, (), {})
 
 
-async def migrate(owner_url: str, classes: Mapping[str, type[Plugin]], names: Iterable[str]) -> list[str]:
-    """Bring these plugins' tables up to date. Returns what was applied."""
-    wanted = histories(classes, names)
-    if not wanted:
-        return []
-    started = time.monotonic()
-    applied = await migrations.upgrade(owner_url, wanted)
-    if applied:
-        connection = await asyncpg.connect(dsn(make_url(owner_url)), timeout=30)
-        try:
-            for history in wanted:
-                # Versions are read by readiness checks.
-                await connection.execute(f'grant select on "{history.table}" to jishi_app')
-        finally:
-            await connection.close()
-        _log.info("migrated", applied=applied, seconds=round(time.monotonic() - started, 2))
-    return applied
+def _tables(classes: Mapping[str, type[Plugin]], names: Iterable[str]) -> Iterable[tuple[str, list[str]]]:
+    for name in names:
+        if name in classes and (metadata := classes[name].metadata) is not None:
+            yield name, sorted(metadata.tables)
 
 
 async def plugins(tx: Tx, runtime: Runtime) -> tuple[PluginInfo, ...]:
-    """All plugins that are installed or were once on, by name."""
+    """All plugins that are installed or were once on, by name, with what those that are off still owe."""
     state = await states.read(tx, runtime.env.settings.pins)
-    return tuple(_info(runtime, state, n) for n in sorted(runtime.classes.keys() | state.rows.keys()))
+    found = [_info(runtime, state, n) for n in sorted(runtime.classes.keys() | state.rows.keys())]
+    resting = [i.name for i in found if i.winding_down or i.quarantine is not None]
+    owed = await owing.open_business(tx, runtime, resting)
+    return tuple(replace(i, open=owed.get(i.name)) for i in found)
 
 
 async def config(tx: Tx, runtime: Runtime, name: str) -> PluginConfig:
     """The stored config and its schema. Raises `NotFound`."""
-    cls = _class(runtime, name)
+    cls = class_of(runtime, name)
     state = await states.read(tx, runtime.env.settings.pins)
     return _config(cls, state.rows[name].config if name in state.rows else {})
 
 
-async def enable(tx: Tx, runtime: Runtime, name: str, by: UUID | None) -> PluginInfo:
-    """Switch a plugin on, with its tables. Raises `NotFound`, `Conflict` (`plugin_refused`, `pinned`)."""
-    _class(runtime, name)
-    state = await locked(tx, runtime)
-    row = state.rows.get(name, Row(name, enabled=False, config={}))
-    if row.enabled:
-        return _info(runtime, state, name)
-    _unpinned(runtime, name)
-    return await _change(tx, runtime, state, Row(name, enabled=True, config=row.config), by, "enable")
+async def enable(runtime: Runtime, name: str, scope: Scope = SYSTEM) -> PluginInfo:
+    """Switch a plugin on, with its tables. A system `scope` says in whose name.
+
+    Raises `NotFound`, `Conflict` (`plugin_refused`, `pinned`, and those of `generations.change`).
+    """
+    class_of(runtime, name)
+
+    async def plan(_: Tx, state: State) -> Plan | None:
+        row = state.rows.get(name, Row(name, enabled=False, config={}))
+        if row.enabled:
+            return None
+        unpinned(runtime, name)
+        return Plan(state.changed(replace(row, enabled=True)), f"enable {name}")
+
+    return _info(runtime, await change(runtime, scope, plan), name)
 
 
-async def disable(tx: Tx, runtime: Runtime, name: str, by: UUID | None) -> PluginInfo:
-    """Switch a plugin off for new business; what it began goes on to its end.
+async def disable(runtime: Runtime, name: str, scope: Scope = SYSTEM) -> PluginInfo:
+    """Switch a plugin off for new business; what it began goes on to its end. The answer says what that is.
 
     Raises `NotFound`, `Conflict` (`plugin_refused` while others that are on require it, `pinned`).
     """
-    state = await locked(tx, runtime)
-    row = state.rows.get(name)
-    if row is None or not row.enabled:
-        _class(runtime, name)
-        return _info(runtime, state, name)
-    _unpinned(runtime, name)
-    dependants = _required_by(runtime, name) & state.on()
-    if dependants:
-        listed = ", ".join(sorted(dependants))
-        raise Conflict(f"{listed} requires {name}; switch {listed} off first.", code="plugin_refused")
-    return await _change(tx, runtime, state, Row(name, enabled=False, config=row.config), by, "disable")
+
+    async def plan(_: Tx, state: State) -> Plan | None:
+        row = state.rows.get(name)
+        if row is None or not row.enabled:
+            if row is None:
+                class_of(runtime, name)
+            return None
+        unpinned(runtime, name)
+        refuse_dependants(runtime, state, name, "switch")
+        return Plan(state.changed(replace(row, enabled=False)), f"disable {name}")
+
+    return await owing_info(runtime, await change(runtime, scope, plan), name)
 
 
-async def configure(tx: Tx, runtime: Runtime, name: str, new: object, by: UUID | None) -> PluginConfig:
+async def configure(runtime: Runtime, name: str, new: object, scope: Scope = SYSTEM) -> PluginConfig:
     """Replace a plugin's config; fields that are not given take their defaults. `new` is decoded or raw JSON.
 
     Raises `NotFound`, `Conflict`.
     """
-    cls = _class(runtime, name)
+    cls = class_of(runtime, name)
     try:
         parsed = parse_config(cls, msgspec.json.decode(new) if isinstance(new, msgspec.Raw) else new)
     except PluginError as error:
         raise Conflict(str(error), code="plugin_refused") from None
     except msgspec.DecodeError as error:
         raise Conflict(f"Config of {name} is not JSON: {error}.", code="plugin_refused") from None
-    state = await locked(tx, runtime)
-    row = state.rows.get(name)
     stored = msgspec.to_builtins(parsed)
-    on = row is not None and row.enabled
-    await _change(tx, runtime, state, Row(name, enabled=on, config=stored), by, "configure")
+
+    async def plan(_: Tx, state: State) -> Plan | None:
+        rows = {r.name: r for r in state.stored.rows}
+        row = rows.get(name, Row(name, enabled=False, config={}))
+        return Plan(state.changed(replace(row, config=stored)), f"configure {name}")
+
+    await change(runtime, scope, plan)
     return _config(cls, stored)
 
 
-async def locked(tx: Tx, runtime: Runtime) -> State:
-    """The present state, and until the end of the transaction nobody else changes it."""
-    await tx.execute("select pg_advisory_xact_lock($1)", _LOCK)
-    return await states.read(tx, runtime.env.settings.pins)
-
-
-async def _change(tx: Tx, runtime: Runtime, state: State, row: Row, by: UUID | None, verb: str) -> PluginInfo:
-    """Check the candidate as a whole, migrate, store, announce."""
-    candidate = state.changed(row)
-    before, after = (states.unusable(s, runtime.classes) for s in (state, candidate))
-    try:
-        worse = [reason for n, reason in after.items() if n not in before or (n == row.name and row.enabled)]
-        if worse:
-            raise PluginError("\n".join(worse))
-        states.snapshot(candidate, runtime.classes, runtime.specs, runtime.always, after)
-    except PluginError as error:
-        raise Conflict(str(error), code="plugin_refused") from None
-    if row.enabled or row.name not in state.rows:
-        await _migrate_refusing(runtime, row.name)
-    config = msgspec.json.encode(row.config).decode()
-    await tx.fetch(_SAVE, row.name, row.enabled, config, tx.now, by, f"{verb} {row.name}", CHANNEL)
-    tx.after_commit(runtime.settle)
-    return _info(runtime, candidate, row.name)
-
-
-async def _migrate_refusing(runtime: Runtime, name: str) -> None:
-    """The plugin's tables, by the owner's connection: they stay even if this change is rolled back, which harms nobody."""
-    try:
-        await migrate(runtime.env.settings.database_url, runtime.classes, [name])
-    except Exception as error:
-        _log.exception("migration failed", plugin=name)
-        raise Conflict(
-            f"The tables of {name} could not be made ({type(error).__name__}); the log has the details.",
-            code="plugin_refused",
-        ) from error
-
-
-def _unpinned(runtime: Runtime, name: str) -> None:
+def unpinned(runtime: Runtime, name: str) -> None:
+    """Raises `Conflict` `pinned` when the settings decide about the plugin."""
     if name in runtime.env.settings.pins:
         raise Conflict(f"The settings of this deployment pin {name}; change `pins` there.", code="pinned")
 
 
-def _class(runtime: Runtime, name: str) -> type[Plugin]:
+def class_of(runtime: Runtime, name: str) -> type[Plugin]:
+    """The installed plugin. Raises `NotFound`."""
     found = runtime.classes.get(name)
     if found is None:
         raise NotFound(f"No plugin {name[:60]!r} is installed.")
     return found
+
+
+def refuse_dependants(runtime: Runtime, state: State, name: str, verb: str) -> None:
+    """Raises `Conflict` `plugin_refused` while plugins that are on require this one."""
+    dependants = _required_by(runtime, name) & state.on()
+    if dependants:
+        listed = ", ".join(sorted(dependants))
+        raise Conflict(f"{listed} requires {name}; {verb} {listed} off first.", code="plugin_refused")
+
+
+async def owing_info(runtime: Runtime, state: State, name: str) -> PluginInfo:
+    """The plugin as the operator sees it after a change, with what it still owes."""
+    async with runtime.tx(SYSTEM) as tx:
+        owed = await owing.open_business(tx, runtime, [name])
+    return replace(_info(runtime, state, name), open=owed.get(name))
 
 
 def _required_by(runtime: Runtime, name: str) -> set[str]:
@@ -229,6 +198,7 @@ def _config(cls: type[Plugin], stored: object) -> PluginConfig:
 def _info(runtime: Runtime, state: State, name: str) -> PluginInfo:
     cls, row = runtime.classes.get(name), state.rows.get(name)
     on = row is not None and row.enabled
+    quarantine = row.quarantine if row is not None else None
     return PluginInfo(
         name=name,
         title=cls.title if cls else name,
@@ -236,8 +206,9 @@ def _info(runtime: Runtime, state: State, name: str) -> PluginInfo:
         version=cls.version if cls else "",
         enabled=on,
         pinned=name in runtime.env.settings.pins,
-        winding_down=row is not None and not on,
+        winding_down=row is not None and not on and quarantine is None,
         requires=cls.requires if cls else (),
         required_by=tuple(sorted(_required_by(runtime, name))),
         problem=states.unusable(state, runtime.classes).get(name),
+        quarantine=quarantine,
     )

@@ -12,49 +12,95 @@ from core.plugin import Plugin, PluginError, Snapshot, build, parse_config
 from core.types.matrix import NO_EDITS, MatrixEdits
 
 _READ = """
-select (select coalesce(max(id), 0) from generation) as generation,
-  (select coalesce(jsonb_agg(jsonb_build_object('name', name, 'enabled', enabled, 'config', config)), '[]')::text
+select (select coalesce(max(id), 0) from generation where status = 'active') as generation,
+  (select coalesce(jsonb_agg(jsonb_build_object(
+      'name', name, 'enabled', enabled, 'config', config, 'quarantine', quarantine)), '[]')::text
    from deployment_plugin) as plugins,
   m.version, m.edits::text as edits
 from (select) one left join (select version, edits from pricing_matrix order by version desc limit 1) m on true
 """
+_PROPOSED = "select state::text from generation where id = $1 and status = 'proposed'"
 
 _log = structlog.get_logger("jishi.deployment")
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One row of `deployment_plugin`. A row exists once the plugin was switched on or configured: its tables exist."""
+    """One row of `deployment_plugin`. A row exists once the plugin was switched on or configured: its tables exist.
+    `quarantine`: why nothing of it may run; None when it may."""
 
     name: str
     enabled: bool
     config: object
+    quarantine: str | None = None
 
 
-class State(msgspec.Struct, frozen=True):
-    """All rows of one generation, pins of the settings already applied, and the newest version of the stacking matrix;
-    version 0 has no edits."""
+class Stored(msgspec.Struct, frozen=True):
+    """A whole state as a generation keeps it: all rows without pins, and the matrix."""
 
-    generation: int
-    rows: Mapping[str, Row]
+    rows: tuple[Row, ...]
     version: int = 0
     edits: MatrixEdits = NO_EDITS
 
+
+class State(msgspec.Struct, frozen=True):
+    """One generation: `stored` as the database has it, `rows` with the pins of this process's settings laid over."""
+
+    generation: int
+    stored: Stored
+    pins: Mapping[str, bool] = {}
+
+    @property
+    def rows(self) -> Mapping[str, Row]:
+        """By name."""
+        return pinned({r.name: r for r in self.stored.rows}, self.pins)
+
+    @property
+    def version(self) -> int:
+        """The newest version of the stacking matrix; 0 has no edits."""
+        return self.stored.version
+
+    @property
+    def edits(self) -> MatrixEdits:
+        """The operator's edits of the stacking matrix."""
+        return self.stored.edits
+
     def on(self) -> set[str]:
-        """Names of the plugins that are switched on."""
-        return {r.name for r in self.rows.values() if r.enabled}
+        """Names of the plugins that are switched on and may run."""
+        return {r.name for r in self.rows.values() if r.enabled and r.quarantine is None}
 
     def changed(self, row: Row) -> "State":
         """The same with `row` in the place of its namesake."""
-        return replace(self, rows={**self.rows, row.name: row})
+        return self.with_stored(replace(self.stored, rows=(*self._others(row.name), row)))
+
+    def without(self, name: str) -> "State":
+        """The same as if the plugin had never been there."""
+        return self.with_stored(replace(self.stored, rows=self._others(name)))
+
+    def published(self, edits: MatrixEdits) -> "State":
+        """The same with `edits` as the next version of the matrix."""
+        return self.with_stored(replace(self.stored, version=self.version + 1, edits=edits))
+
+    def with_stored(self, stored: Stored) -> "State":
+        """The same generation with another content."""
+        return replace(self, stored=stored)
+
+    def _others(self, name: str) -> tuple[Row, ...]:
+        return tuple(r for r in self.stored.rows if r.name != name)
 
 
 async def read(tx: Tx, pins: Mapping[str, bool]) -> State:
-    """The present state, in one statement so that generation and rows belong together. Any scope may read it."""
+    """The active state, in one statement so that generation and rows belong together. Any scope may read it."""
     found = await tx.fetchrow(_READ)
     assert found is not None
-    rows = {r.name: r for r in msgspec.json.decode(found["plugins"], type=list[Row])}
+    rows = msgspec.json.decode(found["plugins"], type=tuple[Row, ...])
     version = found["version"] or 0
-    return State(found["generation"], pinned(rows, pins), version, edits_of(version, found["edits"]))
+    return State(found["generation"], Stored(rows, version, edits_of(version, found["edits"])), pins)
+
+
+async def proposed(tx: Tx, number: int, pins: Mapping[str, bool]) -> State | None:
+    """The state that generation `number` proposes; None once that is decided."""
+    found = await tx.fetchval(_PROPOSED, number)
+    return State(number, msgspec.json.decode(found, type=Stored), pins) if found is not None else None
 
 
 def edits_of(version: int, stored: str | None) -> MatrixEdits:
@@ -69,9 +115,7 @@ def edits_of(version: int, stored: str | None) -> MatrixEdits:
 
 def pinned(rows: Mapping[str, Row], pins: Mapping[str, bool]) -> dict[str, Row]:
     """The rows with the settings' pins laid over them; a pinned plugin without a row has its default config."""
-    over = {
-        name: Row(name, enabled, rows[name].config if name in rows else {}) for name, enabled in pins.items()
-    }
+    over = {n: replace(rows.get(n, Row(n, enabled, {})), enabled=enabled) for n, enabled in pins.items()}
     return {**rows, **{n: r for n, r in over.items() if r.enabled or n in rows}}
 
 
@@ -104,13 +148,15 @@ def snapshot(
     without: Mapping[str, str],
 ) -> Snapshot:
     """The snapshot of this state, leaving out the plugins in `without`. Raises `PluginError`."""
-    usable = [r for r in state.rows.values() if r.name not in without]
+    rows = state.rows.values()
+    usable = [r for r in rows if r.name not in without and r.quarantine is None]
     return build(
         classes,
         specs,
         generation=state.generation,
         enabled={r.name: r.config for r in usable if r.enabled},
         winding_down={r.name: r.config for r in usable if not r.enabled},
+        quarantined=[r.name for r in rows if r.quarantine is not None],
         always=always,
         edits=state.edits,
     )

@@ -4,6 +4,7 @@ import os
 import pathlib
 import sys
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -28,13 +29,21 @@ class Urls(msgspec.Struct, frozen=True):
 
 
 class Engines:
-    """PostgreSQL and Valkey on the folder ``data``, each unless switched off.
+    """PostgreSQL and Valkey on the folder ``data``, each unless switched off; ``settings`` are PostgreSQL's, over ours.
 
     One owner calls ``start``, ``poll`` and ``stop``, from any thread but one at a time.
     """
 
-    def __init__(self, data: pathlib.Path, *, postgres: bool = True, valkey: bool = True) -> None:
+    def __init__(
+        self,
+        data: pathlib.Path,
+        *,
+        postgres: bool = True,
+        valkey: bool = True,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self._data = data.absolute()
+        self._settings = dict(settings or {})
         self._wanted = (postgres, valkey)
         self._lock: int | None = None
         self._launcher: Launcher | None = None
@@ -73,7 +82,7 @@ class Engines:
         owner_url = app_url = redis_url = ""
         if with_postgres:
             passwords, new = load_passwords(data)
-            self._daemons.append(Postgres(layout, launcher, passwords, renew=new))
+            self._daemons.append(Postgres(layout, launcher, passwords, renew=new, settings=self._settings))
             owner_url = f"postgresql+asyncpg://jishi_owner:{passwords.owner}@/jishi?host={layout.run}"
             app_url = f"postgresql+asyncpg://jishi_app:{passwords.app}@/jishi?host={layout.run}"
         if with_valkey:

@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from core.embedded.layout import Layout, Passwords, executable_copy, find_program, write_private
 from core.embedded.leftovers import end, forget_reused_pid, pid_in, processes_in
@@ -39,17 +39,26 @@ alter role jishi_app password '{app}'
 
 
 class Postgres(Daemon):
-    """``renew``: the passwords are new, set them in an existing cluster."""
+    """``renew``: the passwords are new, set them in an existing cluster. ``settings`` of the server count over ours."""
 
     name = "PostgreSQL"
     end_signal = signal.SIGINT  # fast shutdown: sessions are ended, nothing is lost
 
-    def __init__(self, layout: Layout, launcher: Launcher, passwords: Passwords, *, renew: bool) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        launcher: Launcher,
+        passwords: Passwords,
+        *,
+        renew: bool,
+        settings: Mapping[str, str],
+    ) -> None:
         super().__init__(layout.data, layout.logs / "postgres.log")
         self._layout = layout
         self._launcher = launcher
         self._passwords = passwords
         self._renew = renew
+        self._settings = settings
         self._bin = pathlib.Path()
         self._waiting_since: float | None = None
 
@@ -144,7 +153,7 @@ class Postgres(Daemon):
     def spawn(self) -> subprocess.Popen[bytes] | None:
         if not self._alone():
             return None
-        parameters = {**PARAMETERS, "unix_socket_directories": str(self._layout.run)}
+        parameters = {**PARAMETERS, **self._settings, "unix_socket_directories": str(self._layout.run)}
         options = [part for name, value in parameters.items() for part in ("-c", f"{name}={value}")]
         with _named(self._layout, self._layout.pg) as (name, keep):
             return self._launcher.spawn(

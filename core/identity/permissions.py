@@ -22,6 +22,7 @@ CORE: tuple[Permission, ...] = (
     Permission("shop.write", _MERCHANT, "Change the shop's page and categories"),
     Permission("staff.manage", _MERCHANT, "Add, change and remove staff"),
     Permission("plugins.manage", _PLATFORM, "Switch plugins on and off and configure them"),
+    Permission("events.manage", _PLATFORM, "See, retry and drop effects, timers and outside calls"),
     Permission("pricing.manage", _PLATFORM, "Edit how offers combine"),
     Permission("merchants.manage", _PLATFORM, "Approve, suspend and reopen merchants", ("reviewer",)),
     Permission("categories.manage", _PLATFORM, "Change the market's categories", ("reviewer",)),
@@ -30,6 +31,7 @@ CORE: tuple[Permission, ...] = (
     Permission("orders.refund", _PLATFORM, "Refund any order", ("reviewer",)),
     Permission("trades.read", _PLATFORM, "See all trades", ("reviewer", "finance")),
     Permission("ledger.read", _PLATFORM, "See the ledger", ("finance",)),
+    Permission("doctor.read", _PLATFORM, "See what the doctor finds"),
     Permission("audit.read", _PLATFORM, "See what staff did"),
     Permission("staff.manage", _PLATFORM, "Add, change and remove staff"),
 )

@@ -15,6 +15,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     port: int = 8000
     web_processes: int = 1
     worker_threads: int = 8
+    worker_metrics: str = ""
     database_url: str = ""
     app_database_url: str = ""
     redis_url: str = ""
@@ -36,6 +37,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     access_token_ttl: int = 3600
     refresh_token_ttl: int = 30 * 86400
     rate_limits: bool = True
+    access_log: bool = False
+    otlp: str = ""
 
 
 class Env(msgspec.Struct, frozen=True):

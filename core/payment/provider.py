@@ -5,29 +5,29 @@ A provider is called with no transaction open. It never decides what its answer 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
-import httpx
 import msgspec
 
-from core.db.tx import TxFactory
-from core.kit.clock import Clock, system_clock
+from core.db.outside import Outside
 from core.kit.ids import ref
 from core.kit.settings import Env, Settings
 
-
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """What an outside call may use: settings and secrets, an HTTP client whose base URL is our own public address,
-    and transactions of its own."""
-
-    env: Env
-    http: httpx.AsyncClient
-    new_tx: TxFactory
-    clock: Clock = system_clock
+__all__ = [
+    "Created",
+    "Leg",
+    "Notification",
+    "Outside",
+    "PaidLeg",
+    "PaidNotice",
+    "PaymentOrder",
+    "PaymentProvider",
+    "QueryResult",
+    "RefundOrder",
+    "base_url",
+]
 
 
 class Leg(msgspec.Struct, frozen=True):

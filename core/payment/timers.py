@@ -13,6 +13,7 @@ import httpx
 import msgspec
 import structlog
 
+from core.db import calls
 from core.db.tx import Tx
 from core.kit.errors import JishiError
 from core.kit.ids import derived_id
@@ -136,9 +137,7 @@ async def outside_of(tx: Tx) -> AsyncIterator[Outside]:
     def new_tx(scope: Scope) -> Tx:
         return Tx(tx._engine, tx.snapshot, scope, tx.env)  # noqa: SLF001 - the same host, another transaction
 
-    async with httpx.AsyncClient(
-        base_url=base_url(tx.env.settings), timeout=_TIMEOUT_S, trust_env=False
-    ) as http:
+    async with calls.client(base_url=base_url(tx.env.settings), timeout=_TIMEOUT_S, trust_env=False) as http:
         yield Outside(tx.env, http, new_tx)
 
 

@@ -25,6 +25,8 @@ from core.checkout import routes as checkout
 from core.db.tx import Tx, TxFactory
 from core.deployment import routes as deployment
 from core.deployment.runtime import Runtime
+from core.doctor import routes as doctor
+from core.events import routes as events
 from core.fulfilment import routes as fulfilment
 from core.identity import routes as identity
 from core.inventory import routes as inventory
@@ -51,6 +53,8 @@ _DOMAINS = (
     aftersales,
     ledger,
     deployment,
+    doctor,
+    events,
 )
 _AUDIENCES = ("shop", "merchant", "platform")
 _COMPRESSION = CompressionConfig(

@@ -19,7 +19,7 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """Whether the process can serve, part by part: `ok` or what is wrong."""
+    """Whether the process can serve, part by part: `ok` or what is wrong. `status` is `stopping` once it was asked to."""
 
     status: str
     generation: int
@@ -49,8 +49,9 @@ async def readyz(runtime: Runtime) -> Response[Readiness]:
         await runtime.redis.ping()
     except Exception as error:  # noqa: BLE001
         redis = type(error).__name__
-    ready = database == redis == moved == "ok"
-    found = Readiness("ok" if ready else "not ready", runtime.snapshot.generation, database, redis, moved)
+    ready = database == redis == moved == "ok" and not runtime.leaving
+    status = "stopping" if runtime.leaving else "ok" if ready else "not ready"
+    found = Readiness(status, runtime.snapshot.generation, database, redis, moved)
     return Response(found, status_code=200 if ready else 503)
 
 

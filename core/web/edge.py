@@ -8,10 +8,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from litestar.types import ASGIApp
 
 from core.db.tx import Tx
 from core.identity import audit, permissions, tokens
+from core.kit import logs, tracing
 from core.kit.errors import BadRequest, Forbidden, TooLarge, Unauthorized
 from core.kit.ids import new_id, ref
 from core.types import scope as scopes
@@ -29,7 +31,12 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
+_log = structlog.get_logger("jishi.web")
+
 MAX_BODY = 24 * 1024 * 1024
+_TRACE = (b"traceparent", b"tracestate")
+# Parts of addresses that a log line may show: opaque ids.
+_SHOWN = ("trade_id", "order_id", "payment_id", "refund_id", "parcel_id")
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -38,6 +45,7 @@ class Edge:
 
     def __init__(self, app: ASGIApp, runtime: "Runtime", snapshot: "Snapshot") -> None:
         self.app, self.runtime, self.snapshot = app, runtime, snapshot
+        self.generation = str(snapshot.generation).encode()
         self._permissions = [p for plugin in snapshot.active.values() for p in plugin.permissions]
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -47,8 +55,9 @@ class Edge:
             await self.app(scope, receive, send)
             return
         work = Work(self, scope, receive, send)
+        run = work.run if tracing.switch.tracer is None else work.run_traced
         try:
-            await work.run()
+            await run()
         finally:
             await work.tx.close()
 
@@ -94,9 +103,11 @@ class Work:
         self.began = time.perf_counter()
         self._start: Message | None = None
         self._sent = False
+        self.status = 0
 
     async def run(self) -> None:
         """Admit, look the key up, call the route, answer."""
+        self._begin_log()
         try:
             await self._admit()
             stored = await self._key()
@@ -116,6 +127,31 @@ class Work:
         state = self.scope.setdefault("state", {})
         state.update(tx=self.tx, me=self.me, request_id=self.request_id)
         await self.edge.app(self.scope, self._receive, self._outgoing)  # type: ignore[arg-type]
+
+    def _begin_log(self) -> None:
+        given = self.scope.get("path_params", {})
+        logs.begin(
+            request_id=self.request_id,
+            audience=self.opt.get("audience", "everybody"),
+            route=self.scope["route_handler"].handler_name,
+            generation=self.edge.snapshot.generation,
+            **{name: str(given[name])[:64] for name in _SHOWN if name in given},
+        )
+
+    async def run_traced(self) -> None:
+        """`run` in a span that goes on with the client's trace."""
+        tracer, handler = tracing.switch.tracer, self.scope["route_handler"].handler_name
+        assert tracer is not None
+        method = self.scope["method"]
+        given = {k.decode("latin-1"): v.decode("latin-1") for k, v in self.scope["headers"] if k in _TRACE}
+        attributes = {
+            "http.request.method": method,
+            "http.route": handler,
+            "jishi.request_id": self.request_id,
+        }
+        with tracer.span(f"{method} {handler}", attributes, "server", given) as span:
+            await self.run()
+            span.set_attribute("http.response.status_code", self.status)
 
     async def _admit(self) -> None:
         runtime, raw = self.edge.runtime, self.headers.get(b"authorization", b"")
@@ -209,7 +245,11 @@ class Work:
             await self.tx.close()
             await self._answer(problem_of(error, self.request_id))
             return
-        start["headers"] = [*start["headers"], (b"x-request-id", self.request_id.encode("latin-1"))]
+        start["headers"] = [
+            *start["headers"],
+            (b"x-request-id", self.request_id.encode("latin-1")),
+            (b"x-jishi-generation", self.edge.generation),
+        ]
         self._observe(status)
         await self._send(start)
         await self._send(message)
@@ -242,11 +282,21 @@ class Work:
         headers["Content-Length"] = str(len(problem.body))
         self._observe(problem.status)
         raw = [(k.lower().encode(), v.encode("latin-1")) for k, v in headers.items()]
+        raw.append((b"x-jishi-generation", self.edge.generation))
         await self._send({"type": "http.response.start", "status": problem.status, "headers": raw})
         await self._send({"type": "http.response.body", "body": problem.body, "more_body": False})
 
     def _observe(self, status: int) -> None:
+        self.status = status
         seconds = time.perf_counter() - self.began
         metrics.observe(
             self.scope["route_handler"], self.scope["method"], status, seconds, self.tx.statements
         )
+        if self.edge.runtime.env.settings.access_log:
+            _log.info(
+                "request",
+                method=self.scope["method"],
+                status=status,
+                milliseconds=round(seconds * 1000, 1),
+                statements=self.tx.statements,
+            )

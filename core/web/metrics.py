@@ -1,9 +1,10 @@
-"""Prometheus metrics of the web process, served at `/metrics`."""
+"""Prometheus metrics, served at `/metrics`: requests here, hooks wherever plugins are called."""
 
 from typing import Any
 
 from prometheus_client import Counter, Histogram
 
+from core.db import hook_metrics
 from core.db.tx import Tx
 
 REQUESTS = Counter("jishi_requests", "Requests answered", ["route", "method", "status"])
@@ -22,6 +23,7 @@ SECONDS = Histogram(
 )
 
 Tx.on_end = ALL_STATEMENTS.inc
+hook_metrics.register()
 
 _children: dict[tuple[int, str, int], tuple[Any, Any, Any]] = {}
 

@@ -1,6 +1,7 @@
 """The web process: one ASGI application whose inside is replaced when the operator changes plugins."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,25 +11,36 @@ import structlog
 import uvicorn
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from core.db import calls
 from core.deployment.runtime import Runtime
+from core.plugin import Snapshot
 from core.web.app import build_app
+from core.web.draining import PATIENCE, DrainingServer
+
+# Seconds to wait for the first look at the generations; a database that is away by then must not keep the process down.
+_PATIENCE = 5.0
 
 _log = structlog.get_logger("jishi.web")
 
 
 class SwapApp:
-    """Hands each request to the application of the present generation; requests under way keep the one they began with."""
+    """Hands each request to the application of the present generation; requests under way keep the one they began with,
+    which is gone when the last of them has ended."""
 
     def __init__(self, runtime: Runtime, http: httpx.AsyncClient) -> None:
         self._runtime, self._http = runtime, http
         self.current: ASGIApp = build_app(runtime, http)
-        runtime.on_change(self.rebuild)
+        runtime.on_build(self.build)
 
-    async def rebuild(self) -> None:
-        """Build the new application beside the old one, then swap. A failure leaves the old one in place."""
-        snapshot = self._runtime.snapshot
-        self.current = await asyncio.to_thread(build_app, self._runtime, self._http, snapshot)
-        _log.info("plugins changed", generation=snapshot.generation, active=list(snapshot.active))
+    async def build(self, snapshot: Snapshot) -> Callable[[], None]:
+        """Build the application of `snapshot` beside the present one; what this answers puts it in its place."""
+        app = await asyncio.to_thread(build_app, self._runtime, self._http, snapshot)
+
+        def swap() -> None:
+            self.current = app
+            _log.info("plugins changed", generation=snapshot.generation, active=list(snapshot.active))
+
+        return swap
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry."""
@@ -37,7 +49,7 @@ class SwapApp:
 
 def http_client(base_url: str) -> httpx.AsyncClient:
     """The process's one client for outside calls."""
-    return httpx.AsyncClient(
+    return calls.client(
         base_url=base_url, timeout=httpx.Timeout(10, connect=3), limits=httpx.Limits(max_connections=50)
     )
 
@@ -46,10 +58,14 @@ def http_client(base_url: str) -> httpx.AsyncClient:
 async def opened(runtime: Runtime, base_url: str) -> AsyncIterator[SwapApp]:
     """The application on an opened runtime, listening for changes until the block ends."""
     await runtime.open()
-    listener = asyncio.create_task(runtime.listen())
     async with http_client(base_url) as http:
+        app = SwapApp(runtime, http)
+        listener = asyncio.create_task(runtime.listen("web"))
         try:
-            yield SwapApp(runtime, http)
+            # From then on every change waits for this process, so it never serves an old generation beside others.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(runtime.followed.wait(), _PATIENCE)
+            yield app
         finally:
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
@@ -57,8 +73,9 @@ async def opened(runtime: Runtime, base_url: str) -> AsyncIterator[SwapApp]:
 
 
 async def serve(make_runtime: Callable[[], Runtime], sockets: list[socket.socket], base_url: str) -> None:
-    """Serve until SIGTERM or SIGINT; requests under way are finished."""
-    async with opened(make_runtime(), base_url) as app:
+    """Serve until SIGTERM or SIGINT; requests under way are finished (`core.web.draining`)."""
+    runtime = make_runtime()
+    async with opened(runtime, base_url) as app:
         config = uvicorn.Config(
             app,
             lifespan="off",
@@ -67,8 +84,7 @@ async def serve(make_runtime: Callable[[], Runtime], sockets: list[socket.socket
             http="httptools",
             server_header=False,
             date_header=True,
-            timeout_graceful_shutdown=10,
+            timeout_graceful_shutdown=PATIENCE,
             backlog=2048,
         )
-        server = uvicorn.Server(config)
-        await server.serve(sockets=sockets)
+        await DrainingServer(config, runtime.leave).serve(sockets=sockets)

@@ -1,35 +1,100 @@
-"""Claiming due deliveries: from then on a message for each is somebody's business, and overdue again if it gets lost."""
+"""Claiming due deliveries: from then on a message for each is somebody's business, and overdue again if it gets lost.
 
+Each plugin has its own room, so that one with thousands due is claimed beside the others and not before them. A delivery
+with a lane waits until those before it in the lane are done or dropped.
+"""
+
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
+
+import msgspec
 
 from core.deployment.runtime import Runtime
 from core.types.scope import SYSTEM
 
-BATCH = 200
-# Seconds until a delivery whose message shows no outcome is sent again; doubles with each try, up to the maximum.
-RESEND = 30.0
+# Deliveries of one plugin that are claimed at a time.
+BATCH = 400
+# Seconds until a delivery whose message shows no outcome is sent again; doubles with each try, up to the maximum. Who has
+# the message at hand puts it off (`renew`).
+RESEND = 10.0
 _MAX_RESEND = 300.0
 
-Claimed = tuple[UUID, str]
 
+class Claimed(msgspec.Struct, frozen=True):
+    """One delivery on its way to a worker, and when it was due."""
+
+    event_id: UUID
+    plugin: str
+    due_at: datetime
+
+
+# Plugins are found by skipping from one to the next in the index: it costs as many looks as there are plugins.
 _CLAIM = """
-with due as (
-  select event_id, plugin from delivery where status in ('new', 'sent') and due_at <= $1
-  order by due_at limit $2 for update skip locked
+with recursive who(plugin) as (
+  (select plugin from delivery where status in ('new', 'sent') order by plugin limit 1)
+  union all
+  select (select d.plugin from delivery d where d.status in ('new', 'sent') and d.plugin > who.plugin
+          order by d.plugin limit 1)
+  from who where who.plugin is not null
+), due as materialized (
+  select found.* from who left join unnest($5::text[], $6::int[]) r(plugin, room) on r.plugin = who.plugin
+  cross join lateral (
+    select x.event_id, x.plugin, x.due_at from delivery x
+    where x.plugin = who.plugin and x.status in ('new', 'sent') and x.due_at <= $1
+      and (x.lane is null or not exists (
+        select from delivery e where e.plugin = x.plugin and e.lane = x.lane and e.lane is not null
+          and e.status in ('new', 'sent', 'parked') and e.seq < x.seq))
+    order by x.due_at limit coalesce(r.room, $2) for update skip locked
+  ) found
+  where who.plugin is not null
 )
 update delivery d set status = 'sent', tries = d.tries + 1,
   due_at = $1::timestamptz + make_interval(secs => least($4, $3 * power(2, least(d.tries, 12))))
 from due where (d.event_id, d.plugin) = (due.event_id, due.plugin)
-returning d.event_id, d.plugin
+returning d.event_id, d.plugin, due.due_at
 """
+# Rows whose effect runs are locked by it and need no putting off. $4 puts off, $5 gives back.
+_RENEW = """
+with held as (
+  select d.event_id, d.plugin
+  from delivery d join unnest($1::uuid[], $2::text[]) h(event_id, plugin) using (event_id, plugin)
+  where d.status = 'sent' for update of d skip locked
+)
+update delivery d set due_at = $3::timestamptz + make_interval(secs => $4)
+from held where (d.event_id, d.plugin) = (held.event_id, held.plugin)
+"""
+_GIVE_BACK = _RENEW.replace("set due_at", "set status = 'new', tries = greatest(0, d.tries - 1), due_at")
 
 
-async def claim(runtime: Runtime, *, now: datetime | None = None, batch: int = BATCH) -> list[Claimed]:
-    """Up to `batch` due deliveries as (event id, plugin), oldest event first; committed before anything is sent."""
+async def claim(
+    runtime: Runtime,
+    *,
+    now: datetime | None = None,
+    batch: int = BATCH,
+    room: Mapping[str, int] | None = None,
+) -> list[Claimed]:
+    """Up to `batch` due deliveries of each plugin, or what there is `room` for, oldest event first; committed before
+    anything is sent."""
+    room = room or {}
     async with runtime.tx(SYSTEM) as tx:
-        rows = await tx.fetch(_CLAIM, now or tx.now, batch, RESEND, _MAX_RESEND)
-    return sorted((r["event_id"], r["plugin"]) for r in rows)
+        rows = await tx.fetch(
+            _CLAIM, now or tx.now, batch, RESEND, _MAX_RESEND, list(room), list(room.values())
+        )
+    return [Claimed(*r) for r in sorted(rows, key=lambda r: (r["event_id"], r["plugin"]))]
+
+
+async def renew(runtime: Runtime, held: Collection[Claimed]) -> None:
+    """Put off sending these again: they wait their turn here."""
+    async with runtime.tx(SYSTEM) as tx:
+        await tx.execute(_RENEW, [c.event_id for c in held], [c.plugin for c in held], tx.now, RESEND)
+
+
+async def give_back(runtime: Runtime, held: Collection[Claimed]) -> int:
+    """Make these due at once for any worker, as if they had not been claimed. Returns how many were still open."""
+    async with runtime.tx(SYSTEM) as tx:
+        tag = await tx.execute(_GIVE_BACK, [c.event_id for c in held], [c.plugin for c in held], tx.now, 0.0)
+    return int(tag.rpartition(" ")[2])
 
 
 async def revive(runtime: Runtime) -> int:

@@ -1,29 +1,35 @@
 """One delivery: an event or timer handed to one plugin, in a transaction that also notes that it was.
 
 At least once sent, exactly once kept: the row of `delivery` is locked, the effect runs and the row is marked `done` in
-one transaction, so a message that comes twice, or whose worker dies, changes nothing a second time.
+one transaction, so a message that comes twice, or whose worker dies, changes nothing a second time. An outside call is
+made before that transaction (`core.worker.outbound`).
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
+import httpx
 import msgspec
 import structlog
 
+from core.db.outbox import OUTBOUND, TIMER
 from core.db.tx import Tx
 from core.deployment.runtime import AWAY, Runtime
 from core.hooks import event_payload
-from core.plugin import Snapshot
+from core.kit import logs, tracing
+from core.plugin import Outbound, Snapshot
 from core.types.scope import SYSTEM, Scope
+from core.worker import metrics, outbound
 
 MAX_TRIES = 20
-# Seconds an effect may take. Effects work on the database only, so one that takes longer hangs.
+# Seconds an effect may take, or an outside call with what it is answered by. What takes longer hangs.
 TIME_LIMIT = 120.0
 _MAX_BACKOFF = 300
-_TIMER = "timer:"
 
 _log = structlog.get_logger("jishi.worker")
 
@@ -54,56 +60,96 @@ class GoneError(Exception):
     """Nobody takes this event any more; trying again would not help."""
 
 
-async def deliver(runtime: Runtime, event_id: UUID, plugin: str) -> Outcome:
-    """Run the effect or timer behind one claimed delivery. Never raises for what the plugin or the database does.
+class _Attempt:
+    """What is known of a delivery while it is made."""
+
+    def __init__(self, event_id: UUID, plugin: str) -> None:
+        self.event_id, self.plugin, self.event = event_id, plugin, "?"
+
+
+async def deliver(runtime: Runtime, event_id: UUID, plugin: str, due_at: datetime | None = None) -> Outcome:
+    """Run the effect, timer or outside call behind one claimed delivery. Never raises for what the plugin or the database
+    does. `due_at` is for the metrics.
 
     A failure is noted on the row with a back-off of 1 s doubling to 5 min; after 20 tries, or when the plugin is gone,
     the row is parked. If even that cannot be written, the relay sends it again.
     """
-    log = _log.bind(event_id=str(event_id), plugin=plugin)
+    attempt, began = _Attempt(event_id, plugin), time.perf_counter()
+    logs.begin(event_id=str(event_id), plugin=plugin, generation=runtime.snapshot.generation)
+    run = tracing.traced(f"deliver to {plugin}", {"jishi.plugin": plugin}, _deliver, "consumer")
+    outcome: Outcome = await run(runtime, attempt)
+    seconds = time.perf_counter() - began
+    delay = None if due_at is None else max(0.0, (runtime.clock() - due_at).total_seconds())
+    metrics.observe(plugin, attempt.event, outcome, seconds, delay)
+    return outcome
+
+
+async def _deliver(runtime: Runtime, attempt: _Attempt) -> Outcome:
+    log = _log.bind(event_id=str(attempt.event_id), plugin=attempt.plugin)
     try:
         async with asyncio.timeout(TIME_LIMIT):
-            return await _attempt(runtime, event_id, plugin)
+            return await _attempt(runtime, attempt)
     except Exception as error:
-        log.warning(
-            "effect failed", reason=_reason(error), exc_info=not isinstance(error, (*AWAY, GoneError))
-        )
+        expected = isinstance(error, (*AWAY, GoneError, httpx.HTTPError))
+        log.warning("effect failed", event_name=attempt.event, reason=_reason(error), exc_info=not expected)
         try:
-            return await _fail(runtime, event_id, plugin, error)
+            return await _fail(runtime, attempt.event_id, attempt.plugin, error)
         except AWAY:
             log.warning("the database is away; the delivery will be sent again", exc_info=True)
             return Outcome.FAILED
 
 
-async def _attempt(runtime: Runtime, event_id: UUID, plugin: str) -> Outcome:
+async def _attempt(runtime: Runtime, attempt: _Attempt) -> Outcome:
+    event_id, plugin = attempt.event_id, attempt.plugin
     async with runtime.tx(SYSTEM) as tx:
         found = await tx.fetchrow(_LOCK, event_id, plugin)
         if found is None:
             return Outcome.SKIPPED
-        run = handler(tx.snapshot, found["event"], plugin, found["payload"].encode())
+        attempt.event, payload = found["event"], found["payload"].encode()
+        logs.note(event_name=attempt.event)
         scope = Scope.decode(found["scope"])
-        if scope != SYSTEM:
-            await tx.enter(scope)
-        await run(tx)
-        if scope != SYSTEM:
-            await tx.enter(SYSTEM)
-        await tx.execute(_DONE, event_id, plugin, tx.now)
+        call = outside_call(tx.snapshot, attempt.event, plugin)
+        if call is None:
+            run = handler(tx.snapshot, attempt.event, plugin, payload)
+            if scope != SYSTEM:
+                await tx.enter(scope)
+            await run(tx)
+            if scope != SYSTEM:
+                await tx.enter(SYSTEM)
+            await tx.execute(_DONE, event_id, plugin, tx.now)
+    if call is not None and not await outbound.make(runtime, call, event_id, plugin, payload, scope):
+        return Outcome.SKIPPED
     return Outcome.DONE
+
+
+def outside_call(snapshot: Snapshot, event: str, plugin: str) -> Outbound | None:
+    """The plugin's outside call behind this event, also when it is switched off; None for what is none. Raises
+    `GoneError`."""
+    if not event.startswith(OUTBOUND):
+        return None
+    name = event.removeprefix(OUTBOUND)
+    found = snapshot.installed.get(plugin)
+    call = found.outbound.get(name) if found is not None else None
+    return call or _gone(f"Plugin {plugin} is not installed or has no outside call {name}.")
 
 
 def handler(snapshot: Snapshot, event: str, plugin: str, payload: bytes) -> Callable[[Tx], Awaitable[None]]:
     """The plugin's implementation with the decoded payload, also when it is switched off. Raises `GoneError`."""
-    if event.startswith(_TIMER):
-        timer = snapshot.timer(plugin, event.removeprefix(_TIMER))
+    if event.startswith(TIMER):
+        name, raw = event.removeprefix(TIMER), msgspec.Raw(payload)
+        timer = snapshot.timer(plugin, name)
         if timer is None:
-            raise GoneError(f"Plugin {plugin} is not installed or has no timer {event.removeprefix(_TIMER)}.")
-        raw = msgspec.Raw(payload)
+            _gone(f"Plugin {plugin} is not installed or has no timer {name}.")
         return lambda tx: timer(tx, raw)
     effect = snapshot.hooks.find(event, plugin)
     if effect is None:
-        raise GoneError(f"Plugin {plugin} is not installed or does not take {event} any more.")
+        _gone(f"Plugin {plugin} is not installed or does not take {event} any more.")
     decoded: Any = msgspec.json.decode(payload, type=event_payload(snapshot.hooks.specs[event]))
     return lambda tx: effect(tx, decoded)
+
+
+def _gone(message: str) -> NoReturn:
+    raise GoneError(message)
 
 
 async def _fail(runtime: Runtime, event_id: UUID, plugin: str, error: Exception) -> Outcome:

@@ -8,7 +8,13 @@ from core.types.scope import SYSTEM
 from core.worker.claim import claim
 from core.worker.deliver import Outcome, deliver
 
-_NEXT = "select min(due_at) from delivery where status in ('new', 'sent') and due_at <= $1"
+# What waits for another of its lane is not next, however long it has been due.
+_NEXT = """
+select min(due_at) from delivery x where status in ('new', 'sent') and due_at <= $1
+  and (lane is null or not exists (
+    select from delivery e where e.plugin = x.plugin and e.lane = x.lane and e.lane is not null
+      and e.status in ('new', 'sent', 'parked') and e.seq < x.seq))
+"""
 _ERROR = "select error from delivery where event_id = $1 and plugin = $2"
 
 
@@ -36,7 +42,7 @@ async def drain(
             claimed = await claim(runtime)
             if not claimed and until is None:
                 return outcomes
-            for event_id, plugin in claimed:
+            for event_id, plugin in ((c.event_id, c.plugin) for c in claimed):
                 outcome = await deliver(runtime, event_id, plugin)
                 outcomes[outcome] += 1
                 if strict and outcome in (Outcome.FAILED, Outcome.PARKED):

@@ -1,15 +1,18 @@
 """The worker process: dramatiq's threads take messages from Redis, the work itself runs on one event loop.
 
-The loop owns the connection pool, the relay and the listener; a thread of dramatiq only waits for its delivery to end.
+The loop owns the connection pool, the relay and the listener; a thread of dramatiq only hands its message over to the
+dispatcher. Nothing is lost with it: a delivery that shows no outcome is sent again.
 """
 
 import asyncio
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import dramatiq
+import msgspec
 import redis
 import structlog
 from dramatiq import worker as dramatiq_worker
@@ -21,7 +24,10 @@ from core.deployment.runtime import AWAY, Runtime
 from core.kit.settings import Settings
 from core.worker import housekeeping
 from core.worker.claim import Claimed
+from core.worker.clock import DatabaseClock
 from core.worker.deliver import deliver
+from core.worker.dispatch import Dispatcher
+from core.worker.metrics import MetricsServer
 from core.worker.relay import Relay
 
 QUEUE = "deliveries"
@@ -29,9 +35,19 @@ NAMESPACE = "jishi"
 # Seconds that running effects get to end when the process is asked to stop; what is cut off is sent again.
 GRACE = 10.0
 _POLL_MS = 200
+_THREADS = 2
+# Connections beside those of the effects: for the relay and for what keeps, sweeps and measures.
+_SPARE = 3
 _RECONNECT = 0.5
 
 _log = structlog.get_logger("jishi.worker")
+
+
+def sized(settings: Settings) -> Settings:
+    """The settings with a connection for each effect that may run at the same time: else a slow plugin would take those of
+    the others."""
+    wanted = settings.worker_threads + _SPARE
+    return msgspec.structs.replace(settings, pool_size=max(settings.pool_size, wanted))
 
 
 def run_worker(make_runtime: Callable[[], Runtime], settings: Settings) -> None:
@@ -53,8 +69,8 @@ class _Worker:
         # No middleware: retries, time limit and age are the outbox's business.
         self._broker = RedisBroker(client=client, middleware=[], namespace=NAMESPACE)  # type: ignore[no-untyped-call]
         declare = dramatiq.actor(actor_name="run_delivery", queue_name=QUEUE, broker=self._broker)
-        self._actor = declare(self._run_delivery)
-        self._threads = settings.worker_threads
+        self._actor = declare(self._hand_over)
+        self._settings = settings
         self._stop = asyncio.Event()
 
     async def run(self, make_runtime: Callable[[], Runtime]) -> None:
@@ -82,26 +98,33 @@ class _Worker:
 
     async def _serve(self) -> None:
         runtime = self._runtime
-        worker = dramatiq.Worker(self._broker, worker_threads=self._threads, worker_timeout=_POLL_MS)
+        runtime.clock = clock = DatabaseClock(runtime)
+        await clock.look()
+        dispatcher = Dispatcher(runtime, self._settings.worker_threads, self._deliver)
+        self._dispatcher = dispatcher
+        worker = dramatiq.Worker(self._broker, worker_threads=_THREADS, worker_timeout=_POLL_MS)
         worker.start()
         tasks = [
             asyncio.create_task(c)
             for c in (
-                runtime.listen(),
-                Relay(runtime, self._send, self._waiting).run(),
+                runtime.listen("worker"),
+                Relay(runtime, self._send, self._waiting, dispatcher.room).run(),
+                dispatcher.keep(),
+                clock.follow(),
                 housekeeping.run(runtime),
             )
         ]
-        _log.info(
-            "worker ready", generation=runtime.snapshot.generation, plugins=list(runtime.snapshot.active)
-        )
-        await self._stop.wait()
-        await _ended(tasks)
-        await self._stopped(worker)
+        async with MetricsServer(runtime, self._settings.worker_metrics):
+            _log.info(
+                "worker ready", generation=runtime.snapshot.generation, plugins=list(runtime.snapshot.active)
+            )
+            await self._stop.wait()
+            await _ended(tasks)
+            await self._stopped(worker)
         _log.info("worker stopped")
 
     async def _stopped(self, worker: dramatiq.Worker) -> None:
-        """Wait until the threads have ended. In a daemon thread: one that hangs must not keep the process alive."""
+        """Take no more messages, let the effects end. In a daemon thread: one that hangs must not keep the process alive."""
         ended = asyncio.Event()
 
         def stop() -> None:
@@ -113,21 +136,24 @@ class _Worker:
                 self._loop.call_soon_threadsafe(ended.set)
 
         threading.Thread(target=stop, name="stop", daemon=True).start()
-        try:
-            await asyncio.wait_for(ended.wait(), GRACE + 1)
-        except TimeoutError:
-            _log.warning("effects cut off; they are delivered again")
+        await asyncio.gather(
+            asyncio.wait({asyncio.ensure_future(ended.wait())}, timeout=GRACE), self._dispatcher.stop(GRACE)
+        )
 
-    def _run_delivery(self, event_id: str, plugin: str) -> None:
-        """In a thread of dramatiq: wait for the loop to do it."""
-        asyncio.run_coroutine_threadsafe(deliver(self._runtime, UUID(event_id), plugin), self._loop).result()
+    async def _deliver(self, claimed: Claimed) -> None:
+        await deliver(self._runtime, claimed.event_id, claimed.plugin, claimed.due_at)
+
+    def _hand_over(self, event_id: str, plugin: str, due_at: str) -> None:
+        """In a thread of dramatiq."""
+        claimed = Claimed(UUID(event_id), plugin, datetime.fromisoformat(due_at))
+        self._loop.call_soon_threadsafe(self._dispatcher.take, claimed)
 
     async def _send(self, claimed: Sequence[Claimed]) -> None:
         await asyncio.to_thread(self._enqueue, claimed)
 
     def _enqueue(self, claimed: Sequence[Claimed]) -> None:
-        for event_id, plugin in claimed:
-            self._broker.enqueue(self._actor.message(str(event_id), plugin))
+        for c in claimed:
+            self._broker.enqueue(self._actor.message(str(c.event_id), c.plugin, c.due_at.isoformat()))
 
     async def _waiting(self) -> int:
         return int(await self._runtime.redis.llen(f"{NAMESPACE}:{QUEUE}"))

@@ -6,32 +6,35 @@ everything it was told, and what was sent becomes due at once.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 from redis.exceptions import RedisError
 
 from core.deployment.runtime import AWAY, Runtime, cancelled
-from core.worker.claim import BATCH, Claimed, claim, revive
+from core.worker.claim import Claimed, claim, revive
 from core.worker.cycles import LOOK, Cycles
 
 EPOCH = "jishi:epoch"
 _IDLE = 0.2
+_BUSY = 0.02
 _RECONNECT = (0.2, 0.5, 1.0, 2.0)
 # Messages waiting in Redis beyond which no more are sent: the rest is as well off in the database.
-_ENOUGH = 2000
+_ENOUGH = 500
 
 _log = structlog.get_logger("jishi.worker")
 
 Send = Callable[[Sequence[Claimed]], Awaitable[None]]
 Waiting = Callable[[], Awaitable[int]]
+Room = Callable[[], Mapping[str, int]]
 
 
 class Relay:
-    """Hands claimed deliveries to `send`; `waiting` tells how many messages nobody has taken yet."""
+    """Hands claimed deliveries to `send`; `waiting` tells how many messages nobody has taken yet, `room` how many more of
+    a plugin this worker wants."""
 
-    def __init__(self, runtime: Runtime, send: Send, waiting: Waiting) -> None:
-        self._runtime, self._send, self._waiting = runtime, send, waiting
+    def __init__(self, runtime: Runtime, send: Send, waiting: Waiting, room: Room) -> None:
+        self._runtime, self._send, self._waiting, self._room = runtime, send, waiting, room
         self._unsent: list[Claimed] = []
         self._cycles, self._looked = Cycles(runtime), -LOOK
 
@@ -42,7 +45,7 @@ class Relay:
             try:
                 busy = await self.round()
                 failures = 0
-                await asyncio.sleep(0 if busy else _IDLE)
+                await asyncio.sleep(_BUSY if busy else _IDLE)
             except (*AWAY, RedisError) as error:
                 if failures == 0:
                     _log.warning("relay interrupted; trying again", reason=f"{type(error).__name__}: {error}")
@@ -61,10 +64,12 @@ class Relay:
         if time.monotonic() - self._looked >= LOOK:
             await self._cycles.begin()
             self._looked = time.monotonic()
+        room = self._room()
         if not self._unsent:
             if await self._waiting() >= _ENOUGH:
-                return False
-            self._unsent = await claim(self._runtime)
-        await self._send(self._unsent)
-        full, self._unsent = len(self._unsent) >= BATCH, []
-        return full
+                return True
+            self._unsent = await claim(self._runtime, room=room)
+        if self._unsent:
+            await self._send(self._unsent)
+        busy, self._unsent = bool(self._unsent or room), []
+        return busy

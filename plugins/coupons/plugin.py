@@ -25,7 +25,7 @@ from core.api import (
     Tx,
     hookimpl,
 )
-from plugins.coupons import badges, granting, happened, reminding, routes, using
+from plugins.coupons import badges, granting, happened, reminding, routes, usage, using
 from plugins.coupons.badges import RememberedOffers
 from plugins.coupons.benefits import CouponBenefits
 from plugins.coupons.config import Config
@@ -67,6 +67,10 @@ class CouponsPlugin(Plugin):
     def benefits(self) -> Mapping[str, BenefitProvider]:
         """Coupons of templates with claim gift."""
         return {self.name: CouponBenefits()}
+
+    async def open_business(self, tx: Tx) -> Mapping[str, int]:
+        """Coupons used in orders that may still be closed or refunded: their money is not released."""
+        return {"used coupons": await usage.undecided(tx)}
 
     @hookimpl
     async def price_rules(self, tx: Tx, basket: Basket) -> Sequence[PriceRule]:

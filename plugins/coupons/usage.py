@@ -153,6 +153,11 @@ select t.merchant_id, t.terms::text as terms_json from unnest($1::uuid[]) m(id) 
 ) t order by t.merchant_id, t.id desc
 """
 
+_UNDECIDED = """
+select count(*) from coupons_use u join orders o on o.id = u.order_id
+where u.status in ('open', 'paid') and o.status <> 'closed' and o.released_at is null
+"""
+
 
 async def usable(tx: Tx, account_id: UUID, merchants: Sequence[UUID]) -> list[asyncpg.Record]:
     """The account's unused coupons of these shops and of the market."""
@@ -216,3 +221,9 @@ async def offers(tx: Tx, merchants: Sequence[UUID], most: int) -> list[asyncpg.R
     """(merchant_id, terms_json) of what anybody may claim of these issuers now, the newest first, at most `most` of
     each."""
     return await tx.fetch(_OFFERS, merchants, tx.now, most)
+
+
+async def undecided(tx: Tx) -> int:
+    """How many uses of coupons belong to orders whose money is not released yet, over all accounts."""
+    found: int = await tx.fetchval(_UNDECIDED)
+    return found

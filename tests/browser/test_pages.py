@@ -9,7 +9,7 @@ from playwright.async_api import Browser, async_playwright
 
 from core.demo.seed import seed
 from core.deployment.runtime import Runtime
-from tests.conftest import Server
+from core.testkit import Server
 
 CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium")

@@ -32,6 +32,8 @@ VIOLATIONS = [
     ("core importing a plugin", "core/web/__init__.py", "from plugins.alpha import plugin", TOP),
     ("core importing the host", "core/command/__init__.py", "import host", HOST),
     ("a plugin importing the host", "plugins/alpha/service.py", "from host import main", HOST),
+    ("a command importing the test kit", "core/command/__init__.py", "import core.testkit", LAYERS),
+    ("a plugin importing the test kit", "plugins/alpha/service.py", "import core.testkit", DOOR),
     ("a plugin importing core.db", "plugins/alpha/service.py", "from core.db import engine", DOOR),
     ("a plugin importing core.kit", "plugins/alpha/rules.py", "import core.kit", DOOR),
     ("a plugin importing another", "plugins/alpha/service.py", "from plugins.beta import plugin", APART),

@@ -71,7 +71,7 @@ async def test_no_route_breaks(client: httpx.AsyncClient, runtime: Runtime) -> N
             for where, params, body in _attempts(path, operation, spec):
                 if path == "/api/auth/tokens" and method == "delete":
                     continue
-                headers = who._headers | ({"Idempotency-Key": ref(new_id())} if method == "post" else {})
+                headers = who.headers | ({"Idempotency-Key": ref(new_id())} if method == "post" else {})
                 answer = await client.request(
                     method.upper(), where, params=params, headers=headers, content=body
                 )

@@ -1,5 +1,8 @@
 """The example is found, fits, and does what the README says."""
 
+import re
+import subprocess
+import sys
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,6 +63,18 @@ async def test_it_follows_its_config(classes: dict[str, type[Plugin]]) -> None:
 def test_its_config_is_checked(classes: dict[str, type[Plugin]]) -> None:
     with pytest.raises(PluginError, match="unit"):
         snapshot(classes, {"unit": 3})
+
+
+def test_its_own_tests_pass_as_an_integrator_runs_them() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(EXAMPLE)],
+        cwd=EXAMPLE,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"2\d passed", done.stdout), done.stdout
 
 
 def test_it_enters_core_by_the_door_only() -> None:

@@ -11,7 +11,7 @@ import pytest
 from core.demo.seed import seed
 from core.deployment.runtime import Runtime
 from core.kit.settings import Settings
-from tests.conftest import Server
+from core.testkit import Server
 
 ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README.zh.md")

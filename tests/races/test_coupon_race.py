@@ -7,9 +7,9 @@ import pytest
 
 from core.api import Conflict, Tx, new_id, parse_pair
 from core.deployment.runtime import Runtime
+from core.testkit import Server
 from core.types.scope import SYSTEM
 from plugins.coupons import claiming, handing
-from tests.conftest import Server
 from tests.support.coupons import issue
 from tests.support.market import Session, a_buyer, add_product, open_shop
 

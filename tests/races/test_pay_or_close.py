@@ -7,9 +7,9 @@ import httpx
 
 from core.deployment.runtime import Runtime
 from core.kit.ids import parse_pair
+from core.testkit import Server
 from core.types.scope import SYSTEM
 from core.worker.inline import drain
-from tests.conftest import Server
 from tests.support.market import Session, a_buyer, add_product, an_operator, open_shop
 
 

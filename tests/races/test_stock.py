@@ -7,8 +7,8 @@ import httpx
 
 from core.deployment.runtime import Runtime
 from core.kit.ids import new_id, parse_pair
+from core.testkit import Server
 from core.types.scope import SYSTEM
-from tests.conftest import Server
 from tests.support.database import Database
 from tests.support.market import Session, a_buyer, add_product, open_shop
 

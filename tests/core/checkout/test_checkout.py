@@ -105,7 +105,7 @@ async def test_a_long_answer_is_replayed_as_it_was(shopper: Session, runtime: Ru
 
 async def test_without_a_key_nothing_is_placed(shopper: Session, runtime: Runtime) -> None:
     sku = await add_product(runtime, await open_shop(runtime, "shop"))
-    headers = {k: v for k, v in shopper._headers.items() if k == "Authorization"}
+    headers = {k: v for k, v in shopper.headers.items() if k == "Authorization"}
     answer = await shopper.client.post(
         "/api/shop/checkout",
         headers=headers,

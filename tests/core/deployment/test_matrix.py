@@ -12,7 +12,7 @@ from core.kit.ids import new_id
 from core.pricing.service import price
 from core.types.matrix import NO_EDITS, KindEdit, MatrixEdits, PairEdit
 from core.types.pricing import Relation
-from core.types.scope import ANONYMOUS, PLATFORM, SYSTEM
+from core.types.scope import ANONYMOUS, PLATFORM, SYSTEM, Scope
 from tests.core.deployment.deployment_plugins import CLASSES, Make
 from tests.support.pricing_model import basket, line
 
@@ -28,14 +28,12 @@ BLOCKED = MatrixEdits(
 async def runtime(make: Make) -> Runtime:
     """A process with the probe's offers on."""
     runtime = await make()
-    async with runtime.tx(PLATFORM) as tx:
-        await service.enable(tx, runtime, "offers", None)
+    await service.enable(runtime, "offers")
     return runtime
 
 
 async def publish(runtime: Runtime, edits: MatrixEdits, expected: int, note: str = "") -> MatrixOut:
-    async with runtime.tx(PLATFORM) as tx:
-        return await matrix.publish(tx, runtime, edits, note, expected, _BY)
+    return await matrix.publish(runtime, edits, note, expected, Scope("system", actor_id=_BY))
 
 
 async def current(runtime: Runtime) -> MatrixOut:
@@ -141,27 +139,23 @@ async def test_history_is_paged_and_old_versions_can_be_published_again(runtime:
     assert [v.note for v in first.items] == ["note 3", "note 2"]
     assert [v.note for v in second.items] == ["note 1"]
     assert second.next_cursor is None
-    async with runtime.tx(PLATFORM) as tx:
-        again = await matrix.restore(tx, runtime, 1, "", 3, _BY)
+    again = await matrix.restore(runtime, 1, "", 3)
     assert (again.version, again.edits, again.note) == (4, STACKED, "Version 1 again.")
     assert await discount(runtime) == 450
-    async with runtime.tx(PLATFORM) as tx:
-        assert (await matrix.restore(tx, runtime, 0, "back", 4, _BY)).edits == NO_EDITS
+    assert (await matrix.restore(runtime, 0, "back", 4)).edits == NO_EDITS
     assert await discount(runtime) == 350
 
 
 async def test_restoring_minds_the_newest_version_too(runtime: Runtime) -> None:
     await publish(runtime, STACKED, 0)
     with pytest.raises(Conflict) as refused:
-        async with runtime.tx(PLATFORM) as tx:
-            await matrix.restore(tx, runtime, 0, "", 0, _BY)
+        await matrix.restore(runtime, 0, "", 0)
     assert refused.value.code == "matrix_changed"
 
 
 async def test_entries_for_a_plugin_that_is_off_or_gone_are_kept(runtime: Runtime, make: Make) -> None:
     await publish(runtime, BLOCKED, 0)
-    async with runtime.tx(PLATFORM) as tx:
-        await service.disable(tx, runtime, "offers", None)
+    await service.disable(runtime, "offers")
     assert runtime.snapshot.matrix.kinds == {}
     assert {k.enabled for k in (await current(runtime)).kinds} == {False}
     assert (await publish(runtime, BLOCKED, 1)).version == 2, "its kinds are still known"
@@ -173,15 +167,13 @@ async def test_entries_for_a_plugin_that_is_off_or_gone_are_kept(runtime: Runtim
     with pytest.raises(Invalid):
         await publish(without, MatrixEdits(kinds=(KindEdit("offers.more"),)), 3)
 
-    async with runtime.tx(PLATFORM) as tx:
-        await service.enable(tx, runtime, "offers", None)
+    await service.enable(runtime, "offers")
     assert await discount(runtime) == 150, "and counts again when the plugin is back"
 
 
 async def test_toggling_a_plugin_keeps_the_matrix(runtime: Runtime) -> None:
     await publish(runtime, STACKED, 0)
-    async with runtime.tx(PLATFORM) as tx:
-        await service.enable(tx, runtime, "above", None)
+    await service.enable(runtime, "above")
     assert runtime.snapshot.edits == STACKED
 
 

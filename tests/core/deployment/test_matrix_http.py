@@ -12,7 +12,7 @@ from core.deployment.runtime import Runtime
 from core.kit.ids import MARKET_ID, new_id, ref
 from core.kit.settings import Env
 from core.plugin import discover
-from core.types.scope import PLATFORM, SYSTEM, Audience
+from core.types.scope import SYSTEM, Audience
 from tests.core.deployment.deployment_plugins import Offers
 from tests.support.coupons import claim, issue
 from tests.support.market import Session, a_buyer, add_product, an_operator, open_shop, sign_in
@@ -29,8 +29,7 @@ async def runtime(env: Env) -> AsyncIterator[Runtime]:
     runtime = host.make_runtime(env, {**discover(), "offers": Offers})
     await runtime.open()
     await runtime.redis.flushdb()
-    async with runtime.tx(PLATFORM) as tx:
-        await service.enable(tx, runtime, "offers", None)
+    await service.enable(runtime, "offers")
     yield runtime
     await runtime.close()
 

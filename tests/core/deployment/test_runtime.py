@@ -1,11 +1,12 @@
 """A process follows the database."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from core.deployment import service
 from core.deployment.runtime import Runtime
+from core.plugin import Snapshot
 from core.types.scope import ANONYMOUS, PLATFORM
 from tests.core.deployment.deployment_plugins import Make
 
@@ -26,8 +27,7 @@ async def _listening(runtime: Runtime) -> AsyncIterator[asyncio.Event]:
 
 
 async def _toggle(runtime: Runtime, *, on: bool) -> None:
-    async with runtime.tx(PLATFORM) as tx:
-        await (service.enable if on else service.disable)(tx, runtime, "base", None)
+    await (service.enable if on else service.disable)(runtime, "base")
 
 
 async def test_listening_process_hears_of_a_change_at_once(make: Make) -> None:
@@ -55,13 +55,14 @@ async def test_process_whose_app_cannot_be_built_stays_as_it_was_and_tries_again
     runtime, calls = await make(), 0
     before = runtime.snapshot
 
-    async def refuse_once() -> None:
+    async def refuse_once(_: Snapshot) -> Callable[[], None]:
         nonlocal calls
         calls += 1
         if calls == 1:
             raise RuntimeError("cannot build")
+        return lambda: None
 
-    runtime.on_change(refuse_once)
+    runtime.on_build(refuse_once)
     await _toggle(runtime, on=False)
     assert runtime.snapshot is before
     assert await runtime.reload()

@@ -11,31 +11,29 @@ from core.deployment.runtime import Runtime
 from core.deployment.schemas import PluginInfo
 from core.kit.errors import Conflict, JishiError, NotFound
 from core.kit.ids import new_id
-from core.types.scope import PLATFORM
+from core.types.scope import PLATFORM, Scope
 from tests.core.deployment.deployment_plugins import CLASSES, Base, BaseConfig, Make
 
 _BY = new_id()
+_ME = Scope("system", actor_id=_BY)
 
 
 async def _on(runtime: Runtime, name: str) -> PluginInfo:
-    async with runtime.tx(PLATFORM) as tx:
-        return await service.enable(tx, runtime, name, _BY)
+    return await service.enable(runtime, name, _ME)
 
 
 async def _off(runtime: Runtime, name: str) -> PluginInfo:
-    async with runtime.tx(PLATFORM) as tx:
-        return await service.disable(tx, runtime, name, _BY)
+    return await service.disable(runtime, name, _ME)
 
 
 async def _configure(runtime: Runtime, name: str, new: object) -> dict[str, object]:
-    async with runtime.tx(PLATFORM) as tx:
-        return (await service.configure(tx, runtime, name, new, _BY)).config
+    return (await service.configure(runtime, name, new, _ME)).config
 
 
 async def _rows(runtime: Runtime) -> list[tuple[object, ...]]:
     async with runtime.tx(PLATFORM) as tx:
         rows = await tx.fetch("select name, enabled, config::text from deployment_plugin order by name")
-        last = await tx.fetchval("select max(id) from generation")
+        last = await tx.fetchval("select max(id) from generation where status = 'active'")
     return [*(tuple(r) for r in rows), (last,)]
 
 

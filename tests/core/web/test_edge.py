@@ -174,7 +174,7 @@ async def test_a_failed_commit_is_an_answer_and_keeps_nothing(
 
 async def test_a_body_without_end_is_cut_off(client: httpx.AsyncClient, runtime: Runtime) -> None:
     shopper = Session(client, runtime, await a_buyer(runtime))
-    for headers in (shopper._headers, shopper._headers | {"Idempotency-Key": "k"}):
+    for headers in (shopper.headers, shopper.headers | {"Idempotency-Key": "k"}):
         answer = await client.post("/api/shop/quote", headers=headers, content=b" " * (25 * 1024 * 1024))
         assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 

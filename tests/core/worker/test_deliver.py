@@ -27,7 +27,8 @@ def _with(runtime: Runtime, config: ProbeConfig) -> None:
 async def test_message_that_comes_many_times_at_once_changes_rows_once(probe: Runtime) -> None:
     _with(probe, ProbeConfig(pause=0.1))
     ids = await register(probe, 1)
-    [(event_id, plugin)] = await claim(probe)
+    [claimed] = await claim(probe)
+    event_id, plugin = claimed.event_id, claimed.plugin
     outcomes = await asyncio.gather(*(deliver(probe, event_id, plugin) for _ in range(4)))
     assert sorted(outcomes) == ["done", "skipped", "skipped", "skipped"]
     assert await deliver(probe, event_id, plugin) is Outcome.SKIPPED
@@ -49,7 +50,8 @@ async def test_control_effect_without_its_delivery_row_would_run_twice(probe: Ru
 async def test_failing_effect_leaves_nothing_and_comes_again_later_and_later(probe: Runtime) -> None:
     _with(probe, ProbeConfig(broken=True))
     await register(probe, 1)
-    [(event_id, plugin)] = await claim(probe)
+    [claimed] = await claim(probe)
+    event_id, plugin = claimed.event_id, claimed.plugin
     assert await deliver(probe, event_id, plugin) is Outcome.FAILED
     assert await deliver(probe, event_id, plugin) is Outcome.SKIPPED, (
         "a late duplicate does not shorten the back-off"
@@ -86,8 +88,7 @@ async def test_delivery_to_a_plugin_that_is_gone_is_parked_with_the_reason(probe
 
 async def test_plugin_switched_off_still_gets_what_happened_while_it_was_on(probe: Runtime) -> None:
     ids = await register(probe, 1)
-    async with probe.tx(PLATFORM) as tx:
-        await service.disable(tx, probe, "probe", None)
+    await service.disable(probe, "probe")
     await register(probe, 1)
     assert await drain(probe) == {Outcome.DONE: 1}
     assert await marks(probe) == [*ids]

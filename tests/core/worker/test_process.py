@@ -22,8 +22,7 @@ _EVENTS = 200
 
 
 async def _slow(probe: Runtime) -> None:
-    async with probe.tx(PLATFORM) as tx:
-        await service.configure(tx, probe, "probe", {"pause": 0.03}, None)
+    await service.configure(probe, "probe", {"pause": 0.03})
 
 
 async def _some(probe: Runtime) -> int:
@@ -73,13 +72,11 @@ async def test_worker_follows_a_change_of_plugins(probe: Runtime, start_worker: 
     worker = await start_worker(probe)
     await register(probe, 1)
     assert len(await until(probe, 1, 10)) == 1
-    async with probe.tx(PLATFORM) as tx:
-        await service.configure(tx, probe, "probe", {"broken": True}, None)
+    await service.configure(probe, "probe", {"broken": True})
     await asyncio.sleep(0.5)
     ids = await register(probe, 1)
     await asyncio.sleep(1)
-    async with probe.tx(PLATFORM) as tx:
-        await service.configure(tx, probe, "probe", {}, None)
+    await service.configure(probe, "probe", {})
     found = await until(probe, 2, 10)
     assert len(found) == 2
     assert ids < set(found)
@@ -127,8 +124,7 @@ async def killable(engines: Engines) -> AsyncIterator[Runtime]:
 async def test_engines_killed_in_the_middle_lose_no_effect(
     engines: Engines, killable: Runtime, start_worker: Start
 ) -> None:
-    async with killable.tx(PLATFORM) as tx:
-        await service.configure(tx, killable, "probe", {"pause": 0.03}, None)
+    await service.configure(killable, "probe", {"pause": 0.03})
     worker = await start_worker(killable)
     ids = await register(killable, _EVENTS)
     await _some(killable)

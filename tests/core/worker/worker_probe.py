@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import ClassVar
 from uuid import UUID
 
@@ -15,6 +17,7 @@ from core.db.tx import Tx
 from core.deployment.runtime import AWAY, Runtime
 from core.deployment.service import ensure
 from core.hooks import hookimpl
+from core.kit.clock import system_clock
 from core.kit.crypto import Vault
 from core.kit.ids import new_id
 from core.kit.settings import Env, Settings
@@ -22,7 +25,7 @@ from core.plugin import Plugin, TimerHandler
 from core.types.events import AccountEvent, MerchantEvent
 from core.types.scope import SYSTEM
 from core.worker import claim
-from core.worker.main import run_worker
+from core.worker.main import run_worker, sized
 
 Start = Callable[[Runtime], Awaitable[asyncio.subprocess.Process]]
 
@@ -82,6 +85,7 @@ class Follower(Plugin):
     title = "Follower"
     summary = "Needs the probe."
     requires = ("probe",)
+    timers: ClassVar[dict[str, TimerHandler]] = {"ring": ring}
 
 
 class Misfit(Plugin):
@@ -110,7 +114,7 @@ async def prepare(settings: Settings, owner_dsn: str) -> None:
         create table mark (id uuid, what text, at timestamptz); grant select, insert on mark to jishi_app;
     """)
     await owner.close()
-    await ensure(settings.database_url, CLASSES, ["probe"], hookspecs)
+    await ensure(settings.database_url, CLASSES, ["probe", "follower"], hookspecs)
 
 
 async def register(runtime: Runtime, count: int) -> set[UUID]:
@@ -150,4 +154,12 @@ if __name__ == "__main__":
     given = msgspec.json.decode(sys.argv[1], type=Settings)
     # A message that died with its worker is sent again after this, not after the half minute of production.
     claim.RESEND = 1.0
-    run_worker(lambda: make_runtime(given), given)
+    given = sized(given)
+    ahead = timedelta(seconds=float(os.environ.get("PROBE_CLOCK_AHEAD", "0")))
+
+    def made() -> Runtime:
+        runtime = make_runtime(given)
+        runtime.clock = lambda: system_clock() + ahead
+        return runtime
+
+    run_worker(made, given)
