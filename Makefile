@@ -44,6 +44,7 @@ bench: .venv/.done  ## measure speed: CPU and statements per purchase and page
 
 docs: .venv/.done  ## write the generated pages of docs/
 	@$(BIN)/python docs/build.py
+	@JISHI_WRITE_DOCS=1 $(BIN)/python -m pytest -q tests/contracts/test_purchase_page.py
 
 lock: .venv/.done  ## resolve the dependencies again into requirements.lock
 	@$(BIN)/python -m pip install --quiet uv

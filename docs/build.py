@@ -39,6 +39,7 @@ colour is reported with the plugin's name. Order is the plugins' names; there is
 
 A guard with veto refuses by raising a business error of `core.api` (`Conflict`, `Invalid`); the whole transaction is
 then undone. A hook that winds down is also called for plugins that are switched off, so that begun business ends well.
+[purchase.md](purchase.md) shows all of them in the order of one purchase.
 """
 
 ERRORS_INTRO = """
@@ -98,16 +99,26 @@ def hooks_page(classes: Mapping[str, type[Plugin]]) -> str:
     """The hook reference, in the order of the flow."""
     parts = [NOTE, "# Hooks\n", HOOKS_INTRO.lstrip("\n")]
     for name, spec in hook_specs().items():
-        parts.append(f"## {name}\n\n```python\nasync def {name}{_signature(spec)}\n```\n")
-        parts.append(KINDS[spec.jishi_kind] + _manner(spec) + "\n")
-        parts.append((inspect.getdoc(spec) or "") + "\n")
-        payload = list(inspect.signature(spec, eval_str=True).parameters.values())[-1].annotation
-        parts.append(f"`{payload.__name__}`: {_fields(payload)}.\n")
-        users = [c.name for c in classes.values() if name in vars(c)]
-        parts.append(
-            "Built-in plugins that use it: " + (", ".join(f"`{u}`" for u in users) or "none yet") + ".\n"
-        )
+        parts += _hook(name, spec, "##", classes)
+    parts.append(
+        "## Events of plugins\n\nDeclared in `Plugin.events`; anybody subscribes by the name, as to core's own.\n"
+    )
+    for owner in classes.values():
+        for name, spec in owner.events.items():
+            parts += _hook(name, spec, "###", classes, owner.name)
     return "\n".join(parts)
+
+
+def _hook(
+    name: str, spec: Any, level: str, classes: Mapping[str, type[Plugin]], owner: str = ""
+) -> Iterator[str]:
+    yield f"{level} {name}\n\n```python\nasync def {name}{_signature(spec)}\n```\n"
+    yield (f"Of `{owner}`. " if owner else "") + KINDS[spec.jishi_kind] + _manner(spec) + "\n"
+    yield (inspect.getdoc(spec) or "") + "\n"
+    payload = list(inspect.signature(spec, eval_str=True).parameters.values())[-1].annotation
+    yield f"`{payload.__name__}`: {_fields(payload)}.\n"
+    users = [c.name for c in classes.values() if name in vars(c)]
+    yield "Built-in plugins that use it: " + (", ".join(f"`{u}`" for u in users) or "none yet") + ".\n"
 
 
 def hook_specs() -> dict[str, Any]:

@@ -17,9 +17,9 @@ from core.kit.ids import ref
 from core.types.pricing import Basket, BasketLine, Problem
 
 _DETAILS = {
-    "gone": "This article no longer exists.",
-    "delisted": "This article is no longer sold.",
-    "shop_closed": "This shop is closed at present.",
+    "gone": ("This article no longer exists.", "该商品已不存在。"),
+    "delisted": ("This article is no longer sold.", "该商品已下架。"),
+    "shop_closed": ("This shop is closed at present.", "该店铺暂停营业。"),
 }
 
 
@@ -137,16 +137,21 @@ def _problem(row: asyncpg.Record, key: str, available: int) -> Problem | None:
     merchant_id = ref(row["merchant_id"])
     if not row["live"]:
         code = "gone" if row["product_id"] is None else row["unavailable"] or "delisted"
-        return Problem(code, _DETAILS.get(code, _DETAILS["delisted"]), key, merchant_id)
+        detail, zh = _DETAILS.get(code, _DETAILS["delisted"])
+        return Problem(code, detail, key, merchant_id, zh)
     quantity, least, most = row["quantity"], row["min_quantity"], row["max_quantity"]
     # First what the buyer would be told next anyway.
     if most is not None and quantity > most:
-        return Problem("above_maximum", f"At most {most} in one purchase.", key, merchant_id)
+        return Problem(
+            "above_maximum", f"At most {most} in one purchase.", key, merchant_id, f"每单限购 {most} 件。"
+        )
     if available < quantity:
-        return Problem("out_of_stock", f"Only {available} left.", key, merchant_id)
+        return Problem("out_of_stock", f"Only {available} left.", key, merchant_id, f"仅剩 {available} 件。")
     if available < least:
         detail = f"Only {available} left, and {least} is the least one can buy."
-        return Problem("out_of_stock", detail, key, merchant_id)
+        return Problem(
+            "out_of_stock", detail, key, merchant_id, f"仅剩 {available} 件，不足起购数量 {least} 件。"
+        )
     if quantity < least:
-        return Problem("below_minimum", f"Buy at least {least}.", key, merchant_id)
+        return Problem("below_minimum", f"Buy at least {least}.", key, merchant_id, f"至少购买 {least} 件。")
     return None

@@ -165,7 +165,7 @@ def _shop_out(
     return CartShop(
         CartMerchant(shop, lines[0].merchant_name),
         [_line_out(line, line.problem or _not_sent(line.line, parcel)) for line in lines],
-        Problem(closed.code, closed.detail, merchant_id=shop) if closed else parcel or UNSET,
+        Problem(closed.code, closed.detail, merchant_id=shop, zh=closed.zh) if closed else parcel or UNSET,
     )
 
 

@@ -56,13 +56,23 @@ def _address_gone() -> Conflict:
     return Conflict(
         "This address is not in your address book; choose another.",
         code="not_purchasable",
-        problems=[Problem("address_gone", "This address is not in your address book.")],
+        problems=[
+            Problem(
+                "address_gone", "This address is not in your address book.", zh="该地址已不在您的地址簿中。"
+            )
+        ],
     )
 
 
 def _address_problems(lines: Sequence[BasketLine], address: OrderAddress | None) -> list[Problem]:
     if address is None and any(line.requires_shipping for line in lines):
-        return [Problem("address_required", "Add an address first: something here must be delivered.")]
+        return [
+            Problem(
+                "address_required",
+                "Add an address first: something here must be delivered.",
+                zh="有商品需要配送，请先添加收货地址。",
+            )
+        ]
     return []
 
 
@@ -83,7 +93,7 @@ def _out_of_stock(skus: Sequence[str]) -> Conflict:
         "There is not enough left of some goods; lower the quantity or remove them.",
         code="out_of_stock",
         skus=list(skus),
-        problems=[Problem("out_of_stock", "Not enough left.", sku_id=s) for s in skus],
+        problems=[Problem("out_of_stock", "Not enough left.", sku_id=s, zh="库存不足。") for s in skus],
     )
 
 

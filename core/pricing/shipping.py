@@ -77,7 +77,10 @@ def _select(state: State, shop: UUID, found: list[OfferedShipping]) -> None:
     merchant_id = ref(shop)
     if not found:
         gone = Problem(
-            "not_deliverable", "This shop does not deliver to the address.", merchant_id=merchant_id
+            "not_deliverable",
+            "This shop does not deliver to the address.",
+            merchant_id=merchant_id,
+            zh="该店铺不配送到此地址。",
         )
         state.problems.append(gone)
     elif wanted is not None and at is None:
@@ -85,6 +88,7 @@ def _select(state: State, shop: UUID, found: list[OfferedShipping]) -> None:
             "shipping_option_gone",
             "The chosen way of shipping is no longer offered; choose another.",
             merchant_id=merchant_id,
+            zh="所选配送方式已不可用，请重新选择。",
         )
         state.problems.append(gone)
     fee = 0

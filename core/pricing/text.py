@@ -91,7 +91,7 @@ class _Teller:
         yield from self._list("applied", [self._applied(e) for e in applied])
         yield from self._list("not_applied", [self._not(e) for e in quote.explain if e.outcome != "applied"])
         if quote.problems:
-            yield from self._list("problems", [_problem(p) for p in quote.problems])
+            yield from self._list("problems", [self._problem(p) for p in quote.problems])
 
     def _say(self, word: str, *values: object) -> str:
         return self._words[word].format(*values)
@@ -155,6 +155,5 @@ class _Teller:
     def _reason(self, e: Explanation) -> str:
         return (e.reason_zh or e.reason) if self._chinese else e.reason
 
-
-def _problem(problem: Problem) -> str:
-    return problem.detail
+    def _problem(self, problem: Problem) -> str:
+        return (problem.zh or problem.detail) if self._chinese else problem.detail

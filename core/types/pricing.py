@@ -221,12 +221,13 @@ class ShippingOption(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why something cannot be bought as it stands."""
+    """Why something cannot be bought as it stands; `zh` says it in Chinese."""
 
     code: str
     detail: str
     sku_id: str | None = None
     merchant_id: str | None = None
+    zh: str = ""
 
 
 class Bearer(msgspec.Struct, frozen=True):

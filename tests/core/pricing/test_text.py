@@ -32,7 +32,7 @@ def priced() -> Quote:
         ],
         [ShippingOption(shop(n), "x:a", "express", "快递", FlatFee(800)) for n in (1, 2)],
         MATRIX,
-        [Problem("out_of_stock", "Only 1 left.")],
+        [Problem("out_of_stock", "Only 1 left.", zh="仅剩 1 件。")],
     )  # fmt: skip
 
 
@@ -56,6 +56,7 @@ def test_the_same_in_chinese(priced: Quote) -> None:
     assert "    - 6.97  全场券（平台承担 4.88，商家承担 2.09）\n    = 108.03\n" in told
     assert "合计：商品 170.00 - 优惠 15.00 + 运费 0.00 = 应付 155.00" in told
     assert "  [平台券] 大额券：还差 35.00 元。" in told
+    assert told.endswith("未计入价格\n  仅剩 1 件。")
     assert "  [店铺券] 三元券：同类优惠“五元券”更划算或优先。单独使用可减 3.00。" in told
 
 
