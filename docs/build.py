@@ -82,6 +82,11 @@ SETTINGS = {
     "access_token_ttl": "How long an access token is good for.",
     "refresh_token_ttl": "How long a refresh token is good for.",
     "rate_limits": "Whether calls are limited per account and address.",
+    "worker_metrics": "`host:port` where a worker serves `/metrics` and `/healthz`. Empty: nowhere.",
+    "access_log": "Whether each API request leaves one line in the log: request id, audience, route, status, time, "
+    "statements.",
+    "otlp": "Endpoint for OpenTelemetry traces by OTLP over HTTP, `http://collector:4318`. Needs the extra `otel`. Empty: "
+    "off.",
 }
 
 
