@@ -37,8 +37,8 @@ async def merge(runtime: Any, guest_id: UUID, account_id: UUID) -> int:
     async with runtime.tx(SYSTEM) as tx:
         await repository.lock_merging(tx, merging, new_id())
         before: int = tx.statements
-        for _, guard in tx.hooks.of(hookspecs.account_merging):
-            if guard.__self__.name == "core":  # type: ignore[attr-defined]
+        for name, guard in tx.hooks.of(hookspecs.account_merging):
+            if name == "core":
                 await guard(tx, merging)
         return int(tx.statements) - before
 
