@@ -64,7 +64,8 @@ def downgrade() -> None:
     op.drop_table("process")
     op.drop_column("deployment_plugin", "tables")
     op.drop_column("deployment_plugin", "quarantine")
-    op.execute("set local jishi.scope = 'system'; delete from generation where status <> 'active'")
+    op.execute("set local jishi.scope = 'system'")
+    op.execute("delete from generation where status <> 'active'")
     op.drop_index("ix_generation_proposed", table_name="generation")
     op.drop_constraint(op.f("ck_generation_status"), "generation", type_="check")
     for name in ("until", "reason", "previous", "state", "status"):

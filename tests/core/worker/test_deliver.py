@@ -88,7 +88,8 @@ async def test_delivery_to_a_plugin_that_is_gone_is_parked_with_the_reason(probe
 
 async def test_plugin_switched_off_still_gets_what_happened_while_it_was_on(probe: Runtime) -> None:
     ids = await register(probe, 1)
-    await service.disable(probe, "probe")
+    for name in ("follower", "probe"):
+        await service.disable(probe, name)
     await register(probe, 1)
     assert await drain(probe) == {Outcome.DONE: 1}
     assert await marks(probe) == [*ids]
