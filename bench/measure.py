@@ -56,6 +56,8 @@ def statements(port: int) -> Counted:
             counted.total = float(value)
             continue
         named = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+        if "route" not in named:
+            continue
         key = f"{named['method']} {named['route'].partition(':')[2]}"
         calls, sent = counted.routes.get(key, (0.0, 0.0))
         if name == "jishi_requests_total":
