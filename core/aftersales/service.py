@@ -13,8 +13,7 @@ from core.aftersales import repository, rules
 from core.aftersales.repository import Decision
 from core.aftersales.rules import Plan, Wanted
 from core.aftersales.schemas import Origin, Refund, RefundedLine, RefundIn, RefundOut, refund_out
-from core.aftersales.settling import settle
-from core.aftersales.timers import RefundDue
+from core.aftersales.settling import RefundDue, settle
 from core.db.tx import Tx
 from core.fulfilment import service as fulfilment
 from core.inventory import service as inventory

@@ -27,8 +27,8 @@ _LOG = structlog.get_logger()
 _FIRST_RETRY = timedelta(seconds=15)
 
 
-class SettleDue(msgspec.Struct, frozen=True):
-    """Payload of the timer `settle_refund`."""
+class RefundDue(msgspec.Struct, frozen=True):
+    """Payload of the timers `refund_order` and `settle_refund`."""
 
     merchant_id: UUID
     refund_id: UUID
@@ -50,14 +50,14 @@ async def settle(tx: Tx, merchant_id: UUID, refund_id: UUID) -> bool:
             tx, refund_done_transfers(RefundMoney(merchant_id, order_id, refund_id, row["amount"]))
         )
         await payments.leg_refunded(tx, trade_id, merchant_id, order_id, row["amount"])
-    await _settle_with(tx, row, SettleDue(merchant_id, refund_id), None)
+    await _settle_with(tx, row, RefundDue(merchant_id, refund_id), None)
     _release_late(tx, order)
     event = RefundEvent(merchant_id, order_id, trade_id, row["account_id"], refund_id, row["whole_order"])
     tx.emit(hookspecs.refund_done, event)
     return True
 
 
-async def settle_again(tx: Tx, due: SettleDue) -> None:
+async def settle_again(tx: Tx, due: RefundDue) -> None:
     """Ask the plugins again that could not settle a refund. For the system scope."""
     found = await repository.sending(tx, due.merchant_id, due.refund_id)
     if found is None:
@@ -65,11 +65,11 @@ async def settle_again(tx: Tx, due: SettleDue) -> None:
     await orders.locked(tx, due.merchant_id, found["order_id"])
     row = await repository.unsettled(tx, due.merchant_id, due.refund_id)
     if row is not None and row["unsettled"]:
-        again = SettleDue(due.merchant_id, due.refund_id, due.attempt + 1)
+        again = RefundDue(due.merchant_id, due.refund_id, due.attempt + 1)
         await _settle_with(tx, row, again, row["unsettled"])
 
 
-async def _settle_with(tx: Tx, row: asyncpg.Record, due: SettleDue, waiting: Collection[str] | None) -> None:
+async def _settle_with(tx: Tx, row: asyncpg.Record, due: RefundDue, waiting: Collection[str] | None) -> None:
     """Have all plugins settle the refund, or those `waiting`; for those that fail, `due` is when to go on."""
     failed = await _tell(tx, row, waiting)
     # A plugin that is not installed at present, or quarantined, settles when it is back.

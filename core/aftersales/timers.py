@@ -1,13 +1,12 @@
 """Timers of refunds: the money is sent back by its payment service, outside of any transaction, until it says done."""
 
 from datetime import timedelta
-from uuid import UUID
 
 import msgspec
 import structlog
 
 from core.aftersales import repository, settling
-from core.aftersales.settling import SettleDue
+from core.aftersales.settling import RefundDue
 from core.db.tx import Tx
 from core.payment import registry
 from core.payment import repository as payments
@@ -18,14 +17,6 @@ from core.types.scope import SYSTEM
 
 _LOG = structlog.get_logger()
 _FIRST_LOOK = timedelta(seconds=15)
-
-
-class RefundDue(msgspec.Struct, frozen=True):
-    """Payload of the timer `refund_order`."""
-
-    merchant_id: UUID
-    refund_id: UUID
-    attempt: int = 0
 
 
 async def refund_order(tx: Tx, payload: msgspec.Raw) -> None:
@@ -52,7 +43,7 @@ async def refund_order(tx: Tx, payload: msgspec.Raw) -> None:
 
 async def settle_refund(tx: Tx, payload: msgspec.Raw) -> None:
     """Ask plugins again that could not settle a refund."""
-    await settling.settle_again(tx, msgspec.json.decode(payload, type=SettleDue))
+    await settling.settle_again(tx, msgspec.json.decode(payload, type=RefundDue))
 
 
 TIMERS: dict[str, TimerHandler] = {"refund_order": refund_order, "settle_refund": settle_refund}

@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 from core.db.engine import UNREACHABLE
 from core.kit.errors import Unavailable
 from core.kit.ids import new_id
+from core.kit.tasks import cancelled
 
 if TYPE_CHECKING:
     from core.deployment.runtime import Runtime
@@ -56,7 +57,7 @@ on conflict do nothing
 async def listen(runtime: "Runtime", kind: str) -> None:
     """Take part until cancelled, however often the database goes away and comes back."""
     failures, process_id = 0, new_id()
-    while not _cancelled():
+    while not cancelled():
         began = asyncio.get_running_loop().time()
         try:
             await _follow(runtime, kind, process_id)
@@ -80,14 +81,14 @@ async def _follow(runtime: "Runtime", kind: str, process_id: UUID) -> None:
         while not connection.is_closed():
             await beat.once()
             runtime.followed.set()
-            if _cancelled():
+            if cancelled():
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(announced.wait(), BEAT)
             announced.clear()
         raise ConnectionResetError("The listening connection was closed.")
     finally:
-        if _cancelled():
+        if cancelled():
             await _leave(connection, process_id)
         connection.terminate()
 
@@ -153,8 +154,3 @@ async def _leave(connection: asyncpg.Connection, process_id: UUID) -> None:
     with contextlib.suppress(Exception, asyncio.CancelledError):
         async with asyncio.timeout(_LEAVE):
             await connection.execute("delete from process where id = $1", process_id)
-
-
-def _cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

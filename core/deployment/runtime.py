@@ -182,12 +182,6 @@ class Runtime:
             swap()
 
 
-def cancelled() -> bool:
-    """Whether this task was asked to end. Loops look, for redis-py often swallows the cancellation itself (Python 3.11)."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
 def histories(classes: Mapping[str, type[Plugin]], names: Iterable[str]) -> list[History]:
     """The migrations of those of the named plugins that have any."""
     return [History(n, m) for n in sorted(names) if n in classes and (m := classes[n].migrations) is not None]

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from core.deployment.runtime import AWAY, Runtime, cancelled
+from core.deployment.runtime import AWAY, Runtime
+from core.kit.tasks import cancelled
 from core.types.scope import SYSTEM
 
 _EVERY = 10.0

@@ -12,7 +12,8 @@ from uuid import UUID
 
 import structlog
 
-from core.deployment.runtime import AWAY, Runtime, cancelled
+from core.deployment.runtime import AWAY, Runtime
+from core.kit.tasks import cancelled
 from core.worker import claim as claims
 from core.worker.claim import BATCH, Claimed
 

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import structlog
 
-from core.deployment.runtime import Runtime, cancelled
+from core.deployment.runtime import Runtime
+from core.kit.tasks import cancelled
 from core.types.scope import SYSTEM
 
 KEEP = timedelta(days=7)

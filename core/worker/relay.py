@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import structlog
 from redis.exceptions import RedisError
 
-from core.deployment.runtime import AWAY, Runtime, cancelled
+from core.deployment.runtime import AWAY, Runtime
+from core.kit.tasks import cancelled
 from core.worker.claim import Claimed, claim, revive
 from core.worker.cycles import LOOK, Cycles
 

@@ -9,6 +9,7 @@ import pytest
 
 from core import hookspecs
 from core.aftersales import service, timers
+from core.aftersales.settling import RefundDue
 from core.fulfilment import release as releasing
 from core.kit.errors import JishiError
 from core.orders import repository as order_rows
@@ -141,7 +142,7 @@ async def test_a_refund_delivered_many_times_at_once_is_paid_and_told_once(till:
     hook(till.runtime, hookspecs.refund_settling, ("counts", counts))
     order = await _completed(till)
     refund = await till.refund(order, (0, 2))
-    due = msgspec.Raw(msgspec.json.encode(timers.RefundDue(order.merchant_id, refund.id)))
+    due = msgspec.Raw(msgspec.json.encode(RefundDue(order.merchant_id, refund.id)))
 
     async def deliver() -> None:
         async with till.begin() as tx:

@@ -8,6 +8,7 @@ import pytest
 
 from core import hookspecs
 from core.aftersales import settling, timers
+from core.aftersales.settling import RefundDue
 from core.fulfilment.release import Outcome
 from core.kit.errors import Conflict, NotFound
 from core.kit.ids import new_id
@@ -341,7 +342,7 @@ async def test_delivered_twice_it_is_paid_and_told_once(till: Till) -> None:
     hook(till.runtime, hookspecs.refund_settling, ("counts", counts))
     order = await till.sell(TEA)
     refund = await till.refund(order, (0, 1))
-    payload = timers.RefundDue(order.merchant_id, refund.id)
+    payload = RefundDue(order.merchant_id, refund.id)
     for _ in range(3):
         async with till.begin() as tx:
             await timers.refund_order(tx, _raw(payload))
