@@ -1,5 +1,5 @@
-"""`python -m bench [--products N] [--purchases N]`, `python -m bench coupons`, `python -m bench quote`: prints a table;
-changes nothing but a temporary folder."""
+"""`python -m bench [--products N] [--purchases N]`, `python -m bench coupons`, `python -m bench quote`,
+`python -m bench worker`: prints a table; changes nothing but a temporary folder."""
 
 import asyncio
 import shutil
@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from bench import coupons, floor, market, measure, quote
+from bench import coupons, floor, market, measure, quote, worker
 from bench.client import Buyer, Connection
 from core.embedded import Engines
 from core.kit.ids import ref
@@ -51,6 +51,12 @@ def measure_coupons(
 def measure_quote() -> None:
     """Measure the pure quote: 20 lines over 10 shops with more and more rules."""
     _report([(name, cpu, "", "", "") for name, cpu in quote.rows()], "20 lines over 10 shops, no I/O")
+
+
+@app.command(name="worker")
+def measure_worker(*, effects: int = 5000, timers: int = 1000, single: int = 40) -> None:
+    """Measure one worker process with a plugin that does nothing."""
+    _report(worker.rows(effects, timers, single), "one worker process, a plugin that does nothing", "worker")
 
 
 @contextmanager
@@ -151,9 +157,9 @@ class Bench:
         )
 
 
-def _report(rows: list[measure.Row], about: str) -> None:
+def _report(rows: list[measure.Row], about: str, process: str = "web") -> None:
     table = Table(title=f"CPU in ms for each, {about}")
-    for name in ("what", "web", "PostgreSQL", "statements", ""):
+    for name in ("what", process, "PostgreSQL", "statements", ""):
         table.add_column(name, justify="left" if name in ("what", "") else "right")
     for row in rows:
         table.add_row(*row)

@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from uuid import UUID
 
 import structlog
 
+from core.deployment.following import PROCESS
 from core.deployment.ready import READY_FD
+from core.kit.ids import new_id
 
 _log = structlog.get_logger("jishi.run")
 _PR_SET_PDEATHSIG = 1
@@ -32,9 +35,15 @@ def die_with_parent() -> None:
         raise SystemExit(0)
 
 
+class _Process(subprocess.Popen[bytes]):
+    """With the id under which it lists itself among the deployment's live processes."""
+
+    listed: UUID
+
+
 class Child:
     """One process that should be running. `ready`: it announces when it serves (`core.deployment.ready`); `stop`: the
-    signal for when all of them end."""
+    signal for when all of them end; `died` is told the id of each that has ended meanwhile (`core.deployment.following`)."""
 
     def __init__(
         self,
@@ -45,12 +54,13 @@ class Child:
         *,
         ready: bool = False,
         stop: signal.Signals = signal.SIGTERM,
+        died: Callable[[UUID], None] = lambda _: None,
     ) -> None:
         self.name, self._command, self._fds, self._ready = name, list(command), tuple(fds), ready
-        self._stop = stop
+        self._stop, self._died = stop, died
         self._environ = {**environ, _PARENT: str(os.getpid())}
-        self.process: subprocess.Popen[bytes] | None = None
-        self._others: list[subprocess.Popen[bytes]] = []
+        self.process: _Process | None = None
+        self._others: list[_Process] = []
         self._began = 0.0
         self._failures = 0
         self._not_before = 0.0
@@ -60,15 +70,18 @@ class Child:
         self._began = time.monotonic()
         self.process = self._spawn()
 
-    def _spawn(self, ready: int | None = None) -> subprocess.Popen[bytes]:
-        told = {} if ready is None else {READY_FD: str(ready)}
-        return subprocess.Popen(
+    def _spawn(self, ready: int | None = None) -> _Process:
+        listed = new_id()
+        told = {PROCESS: str(listed)} | ({} if ready is None else {READY_FD: str(ready)})
+        process = _Process(
             self._command,
             env={**self._environ, **told},
             pass_fds=(*self._fds, *(() if ready is None else (ready,))),
             start_new_session=True,
             stdin=subprocess.DEVNULL,
         )
+        process.listed = listed
+        return process
 
     def keep(self) -> None:
         """Start it again if it died, a little later each time it dies early."""
@@ -80,6 +93,7 @@ class Child:
             self._failures = 0 if now - self._began > _STEADY else self._failures + 1
             pause = min(0.2 * 2**self._failures, 10.0)
             _log.warning("process ended, starting it again", process=self.name, code=code, pause=pause)
+            self._died(self.process.listed)
             self.process, self._not_before = None, now + pause
         if now >= self._not_before:
             self.start()
@@ -102,11 +116,12 @@ class Child:
         if old is not None:
             self._others.append(old)
             yield from _ended(old, self.name)
+            self._died(old.listed)
             self._others.remove(old)
         if self.process is None:
             self.start()
 
-    def _successor(self) -> Generator[None, None, subprocess.Popen[bytes] | None]:
+    def _successor(self) -> Generator[None, None, _Process | None]:
         reading, writing = os.pipe()
         process = self._spawn(writing)
         os.close(writing)
@@ -123,6 +138,7 @@ class Child:
             os.close(reading)
         process.kill()
         process.wait()
+        self._died(process.listed)
         self._others.remove(process)
         _log.error(
             "new process did not come up; the old one goes on", process=self.name, code=process.returncode
@@ -145,11 +161,11 @@ class Child:
                 process.kill()
                 process.wait()
 
-    def _all(self) -> list[subprocess.Popen[bytes]]:
+    def _all(self) -> list[_Process]:
         return [*self._others, *(() if self.process is None else (self.process,))]
 
 
-def _ended(process: subprocess.Popen[bytes], name: str) -> Iterator[None]:
+def _ended(process: _Process, name: str) -> Iterator[None]:
     """Ask it to leave (SIGTERM) and wait until it has, a step at a time; what takes too long is killed."""
     process.terminate()
     until = time.monotonic() + STOP_WITHIN

@@ -1,11 +1,13 @@
 """`jishi run`: everything on one machine. Engines, migrations, the demo market once, web and worker processes."""
 
+import asyncio
 import contextlib
 import errno
 import os
 import signal
 import socket
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -13,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 from urllib.error import URLError
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -23,6 +26,7 @@ from core.command import config
 from core.command.children import STOP_WITHIN, Child
 from core.command.config import ConfigError
 from core.db.engine import UNREACHABLE
+from core.deployment import following
 from core.deployment.runtime import Runtime
 from core.embedded import EmbeddedError, Engines
 from core.kit.settings import Env, Settings
@@ -217,6 +221,7 @@ def _engines(
 def _children(settings: Settings, listening: socket.socket) -> list[Child]:
     environ: Mapping[str, str] = {**os.environ, config.RESOLVED: msgspec.json.encode(settings).decode()}
     python = [sys.executable, str(_HOST)]
+    died = _forgetting(settings.app_database_url)
     webs = [
         Child(
             f"web {n + 1}",
@@ -225,10 +230,21 @@ def _children(settings: Settings, listening: socket.socket) -> list[Child]:
             [listening.fileno()],
             ready=True,
             stop=signal.SIGUSR1,
+            died=died,
         )
         for n in range(settings.web_processes)
     ]
-    return [*webs, Child("worker", [*python, "worker"], environ)]
+    return [*webs, Child("worker", [*python, "worker"], environ, died=died)]
+
+
+def _forgetting(app_database_url: str) -> Callable[[UUID], None]:
+    """Takes a process off the list of those that live, beside the watching, which must not wait for the database."""
+
+    def forget(process_id: UUID) -> None:
+        with contextlib.suppress(TimeoutError):
+            asyncio.run(following.forget(app_database_url, process_id))
+
+    return lambda process_id: threading.Thread(target=forget, args=(process_id,), daemon=True).start()
 
 
 def _stop_all(children: list[Child]) -> None:

@@ -1,4 +1,5 @@
-"""The meters of hooks (`core.kit.meters`) as Prometheus metrics of whichever process: web or worker."""
+"""The meters of hooks (`core.kit.meters`) as Prometheus metrics of whichever process: web or worker. Timers and cycles are
+among them as `timer:<name>`."""
 
 from collections.abc import Iterator
 

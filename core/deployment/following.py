@@ -1,6 +1,7 @@
 """How a live process takes part: it says that it lives, answers to proposed generations and takes over active ones.
 
-One connection listens and beats every two seconds; a row of `process` that was not renewed for ten counts as dead.
+One connection listens and beats every two seconds; a row of `process` that was not renewed for ten counts as dead. Who has
+started a process and sees it die takes its row away at once (`forget`).
 """
 
 import asyncio
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from core.deployment.runtime import Runtime
 
 CHANNEL = "jishi_generation"
+# Under which id a process is listed, when whoever starts it wants to know.
+PROCESS = "JISHI_PROCESS"
 BEAT = 2.0
 # Seconds after which a process that was not seen counts as dead.
 DEAD = 10.0
@@ -52,11 +55,12 @@ insert into acknowledgement (generation, process_id, problem, at)
 select $1, $2, $3, now() where exists (select from generation where id = $1 and status = 'proposed')
 on conflict do nothing
 """
+_GONE = "delete from process where id = $1"
 
 
 async def listen(runtime: "Runtime", kind: str) -> None:
     """Take part until cancelled, however often the database goes away and comes back."""
-    failures, process_id = 0, new_id()
+    failures, process_id = 0, _own_id()
     while not cancelled():
         began = asyncio.get_running_loop().time()
         try:
@@ -70,10 +74,37 @@ async def listen(runtime: "Runtime", kind: str) -> None:
             failures += 1
 
 
+def _own_id() -> UUID:
+    given = os.environ.pop(PROCESS, None)
+    return UUID(given) if given is not None else new_id()
+
+
+async def forget(app_database_url: str, process_id: UUID) -> None:
+    """Take a process that has died off the list, so that no change waits for it. Raises `TimeoutError` when the database
+    stays away for so long that the silence has told everybody."""
+    async with asyncio.timeout(DEAD):
+        while True:
+            try:
+                await _removed(app_database_url, process_id)
+            except UNREACHABLE:
+                await asyncio.sleep(_RECONNECT[1])
+            else:
+                return
+
+
+async def _removed(app_database_url: str, process_id: UUID) -> None:
+    connection = await _connect(app_database_url, "jishi")
+    try:
+        await connection.execute(_GONE, process_id)
+    finally:
+        connection.terminate()
+
+
 async def _follow(runtime: "Runtime", kind: str, process_id: UUID) -> None:
     """Take part on one connection for as long as it lives."""
     announced = asyncio.Event()
-    connection = await _connect(runtime)
+    settings = runtime.env.settings
+    connection = await _connect(settings.app_database_url, f"{runtime.app_name} listener")
     try:
         connection.add_termination_listener(lambda _: announced.set())
         await connection.add_listener(CHANNEL, lambda *_: announced.set())
@@ -93,8 +124,8 @@ async def _follow(runtime: "Runtime", kind: str, process_id: UUID) -> None:
         connection.terminate()
 
 
-async def _connect(runtime: "Runtime") -> asyncpg.Connection:
-    url = make_url(runtime.env.settings.app_database_url)
+async def _connect(app_database_url: str, name: str) -> asyncpg.Connection:
+    url = make_url(app_database_url)
     role = url.query.get("role")
     plain = url.set(drivername="postgresql").difference_update_query(["role"])
     return await asyncpg.connect(
@@ -102,7 +133,7 @@ async def _connect(runtime: "Runtime") -> asyncpg.Connection:
         timeout=5,
         command_timeout=10,
         # It carries nothing but the rows of processes and generations.
-        server_settings={"application_name": f"{runtime.app_name} listener", "jishi.scope": "system"}
+        server_settings={"application_name": name, "jishi.scope": "system"}
         | ({"role": str(role)} if role else {}),
     )
 
@@ -153,4 +184,4 @@ async def _leave(connection: asyncpg.Connection, process_id: UUID) -> None:
     """Nobody need wait for this process any more."""
     with contextlib.suppress(Exception, asyncio.CancelledError):
         async with asyncio.timeout(_LEAVE):
-            await connection.execute("delete from process where id = $1", process_id)
+            await connection.execute(_GONE, process_id)

@@ -50,6 +50,8 @@ _ALIVE = """
 select id, kind, host, pid, generation from process where seen_at > now() - make_interval(secs => $1)
 """
 _ANSWERS = "select process_id, problem from acknowledgement where generation = $1"
+# Those that ended meanwhile are not listed any more.
+_LISTED = "select id from process where id = any($1)"
 _WITHDRAW = """
 with done as (
   update generation set status = 'withdrawn', reason = $2 where id = $1 and status = 'proposed' returning id
@@ -218,15 +220,16 @@ async def _problem(runtime: Runtime, number: int) -> str | None:
     while asked:
         async with runtime.tx(SYSTEM) as tx:
             answers: dict[UUID, str | None] = dict(await tx.fetch(_ANSWERS, number))
+            listed = {r["id"] for r in await tx.fetch(_LISTED, list(asked))}
         bad = next((i for i, problem in answers.items() if problem is not None and i in asked), None)
         if bad is not None:
             return f"{_named(asked[bad])} cannot run it: {answers[bad]}"
-        silent = asked.keys() - answers.keys()
+        silent = (asked.keys() & listed) - answers.keys()
         if not silent:
             break
         if asyncio.get_running_loop().time() > until:
-            listed = ", ".join(sorted(_named(asked[i]) for i in silent))
-            return f"No answer within {WAIT:g} s from {listed}."
+            names = ", ".join(sorted(_named(asked[i]) for i in silent))
+            return f"No answer within {WAIT:g} s from {names}."
         await asyncio.sleep(_LOOK)
     return None
 

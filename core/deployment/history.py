@@ -44,8 +44,9 @@ async def page(tx: Tx, limit: int, cursor: str | None) -> Page[Generation]:
 async def undo(runtime: Runtime, expected_generation: int, scope: Scope = SYSTEM) -> Generation:
     """Go back to the state before the active generation, as a new generation; undoing that comes back here.
 
-    Raises `Conflict`: `generation_changed` when `expected_generation` is not the active one, `nothing_to_undo`, `pinned`,
-    and those of `generations.change`.
+    A plugin that came with that generation is switched off and stays, with what it has begun. Raises `Conflict`:
+    `generation_changed` when `expected_generation` is not the active one, `nothing_to_undo`, `purged`, `pinned`, and those
+    of `generations.change`.
     """
 
     async def plan(tx: Tx, state: State) -> Plan | None:
@@ -59,7 +60,8 @@ async def undo(runtime: Runtime, expected_generation: int, scope: Scope = SYSTEM
         row = await tx.fetchrow(_PREVIOUS, state.generation)
         if row is None or row["previous"] is None:
             raise Conflict("There is nothing before this generation to go back to.", code="nothing_to_undo")
-        back = msgspec.json.decode(row["previous"], type=Stored)
+        back = _kept(state.stored, msgspec.json.decode(row["previous"], type=Stored))
+        _refuse_purged(state.stored, back)
         _refuse_pinned(runtime, state.stored, back)
         if back.edits == state.edits:
             back = replace(back, version=state.version)
@@ -71,6 +73,29 @@ async def undo(runtime: Runtime, expected_generation: int, scope: Scope = SYSTEM
     state = await change(runtime, scope, plan)
     async with runtime.tx(SYSTEM) as tx:
         return (await page(tx, 1, encode_cursor(state.generation + 1))).items[0]
+
+
+def _kept(now: Stored, back: Stored) -> Stored:
+    """`back` with the plugins that were not there yet, switched off: what they have begun meanwhile must come to its end,
+    by their config; one that was only configured has begun nothing."""
+    there = {r.name for r in back.rows}
+    came = (r for r in now.rows if r.name not in there)
+    return replace(
+        back,
+        rows=back.rows + tuple(replace(r, enabled=False, config=r.config if r.enabled else {}) for r in came),
+    )
+
+
+def _refuse_purged(now: Stored, back: Stored) -> None:
+    """Raises `Conflict` `purged` when going back would bring a plugin back without what it had: only a purge takes rows."""
+    gone = sorted({r.name for r in back.rows} - {r.name for r in now.rows})
+    if gone:
+        names = ", ".join(gone)
+        raise Conflict(
+            f"All that {names} had was removed for good and cannot be brought back. "
+            f"Enable {names} to begin anew, with empty tables.",
+            code="purged",
+        )
 
 
 def _refuse_pinned(runtime: Runtime, now: Stored, back: Stored) -> None:

@@ -49,7 +49,7 @@ async def plugin_history(tx: Tx, limit: int = DEFAULT_LIMIT, cursor: str | None 
 @post("/plugins/undo", opt=_MANAGE | OUTSIDE, status_code=200)
 async def undo_change(me: Principal, runtime: Runtime, data: Undo) -> Generation:
     """Back to the state before the newest generation. 409 `generation_changed` when it is not the expected one,
-    `nothing_to_undo`, `pinned`."""
+    `nothing_to_undo`, `pinned`, and `purged` for what is gone for good."""
     return await history.undo(runtime, data.expected_generation, system_for(me))
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from core.db.tx import Tx
 from core.deployment.runtime import AWAY, Runtime
 from core.hooks import event_payload
 from core.kit import logs, tracing
+from core.kit.meters import metered
 from core.plugin import Outbound, Snapshot
 from core.types.scope import SYSTEM, Scope
 from core.worker import metrics, outbound
@@ -33,16 +35,24 @@ _MAX_BACKOFF = 300
 
 _log = structlog.get_logger("jishi.worker")
 
-_LOCK = """
-select o.event, o.payload::text as payload, o.scope, o.at from delivery d join outbox o on o.id = d.event_id
-where d.event_id = $1 and d.plugin = $2 and d.status = 'sent' for update of d skip locked
+# Locks the row and marks it at once: when the effect fails, the mark goes with all the rest. An outside call is yet to be
+# made and is marked with its answer. `status || ''` leaves the planner the primary key alone; the index of what is due
+# would be read from end to end for each delivery.
+_TAKE = """
+with held as materialized (
+  select o.event, o.payload::text as payload, o.scope from delivery d join outbox o on o.id = d.event_id
+  where d.event_id = $1 and d.plugin = $2 and d.status || '' = 'sent' for update of d skip locked
+), done as (
+  update delivery set status = 'done', done_at = $3, error = null
+  where event_id = $1 and plugin = $2 and (select not starts_with(event, $4) from held)
+)
+select event, payload, scope from held
 """
-_DONE = "update delivery set status = 'done', done_at = $3, error = null where event_id = $1 and plugin = $2"
 _FAILED = """
 update delivery set error = $3,
   status = case when $5 or tries >= $6 then 'parked' else 'new' end,
   due_at = $4::timestamptz + make_interval(secs => least($7, power(2, least(tries, 12) - 1)))
-where event_id = $1 and plugin = $2 and status = 'sent'
+where event_id = $1 and plugin = $2 and status || '' = 'sent'
 returning status, tries
 """
 
@@ -85,24 +95,24 @@ async def deliver(runtime: Runtime, event_id: UUID, plugin: str, due_at: datetim
 
 
 async def _deliver(runtime: Runtime, attempt: _Attempt) -> Outcome:
-    log = _log.bind(event_id=str(attempt.event_id), plugin=attempt.plugin)
     try:
         async with asyncio.timeout(TIME_LIMIT):
             return await _attempt(runtime, attempt)
     except Exception as error:
+        log = _log.bind(event_id=str(attempt.event_id), plugin=attempt.plugin)
         expected = isinstance(error, (*AWAY, GoneError, httpx.HTTPError))
         log.warning("effect failed", event_name=attempt.event, reason=_reason(error), exc_info=not expected)
         try:
             return await _fail(runtime, attempt.event_id, attempt.plugin, error)
         except AWAY:
-            log.warning("the database is away; the delivery will be sent again", exc_info=True)
+            log.warning("the database is away; the delivery will be sent again")
             return Outcome.FAILED
 
 
 async def _attempt(runtime: Runtime, attempt: _Attempt) -> Outcome:
     event_id, plugin = attempt.event_id, attempt.plugin
     async with runtime.tx(SYSTEM) as tx:
-        found = await tx.fetchrow(_LOCK, event_id, plugin)
+        found = await tx.fetchrow(_TAKE, event_id, plugin, tx.now, OUTBOUND)
         if found is None:
             return Outcome.SKIPPED
         attempt.event, payload = found["event"], found["payload"].encode()
@@ -114,9 +124,6 @@ async def _attempt(runtime: Runtime, attempt: _Attempt) -> Outcome:
             if scope != SYSTEM:
                 await tx.enter(scope)
             await run(tx)
-            if scope != SYSTEM:
-                await tx.enter(SYSTEM)
-            await tx.execute(_DONE, event_id, plugin, tx.now)
     if call is not None and not await outbound.make(runtime, call, event_id, plugin, payload, scope):
         return Outcome.SKIPPED
     return Outcome.DONE
@@ -140,12 +147,19 @@ def handler(snapshot: Snapshot, event: str, plugin: str, payload: bytes) -> Call
         timer = snapshot.timer(plugin, name)
         if timer is None:
             _gone(f"Plugin {plugin} is not installed or has no timer {name}.")
-        return lambda tx: timer(tx, raw)
+        run = metered(event, plugin, timer, load=False)
+        return lambda tx: run(tx, raw)
     effect = snapshot.hooks.find(event, plugin)
     if effect is None:
         _gone(f"Plugin {plugin} is not installed or does not take {event} any more.")
-    decoded: Any = msgspec.json.decode(payload, type=event_payload(snapshot.hooks.specs[event]))
+    decoded: Any = msgspec.json.decode(payload, type=_payload(snapshot.hooks.specs[event]))
     return lambda tx: effect(tx, decoded)
+
+
+@lru_cache(maxsize=512)
+def _payload(spec: Callable[..., Any]) -> type[Any]:
+    """As `event_payload`, which reads the signature and takes as long as a statement."""
+    return event_payload(spec)
 
 
 def _gone(message: str) -> NoReturn:

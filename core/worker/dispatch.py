@@ -7,7 +7,7 @@ queue only; that of another is always looked at next.
 import asyncio
 import contextlib
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from uuid import UUID
 
 import structlog
@@ -33,15 +33,17 @@ class Dispatcher:
         self._held: dict[tuple[UUID, str], Claimed] = {}
         self._running: dict[asyncio.Task[None], Claimed] = {}
         self._busy: Counter[str] = Counter()
-        self._stopping = False
+        # Begun since the last time they were put off: about to lock their rows, if they have not yet.
+        self._begun: set[tuple[UUID, str]] = set()
+        self._stopping = self._renewing = False
 
-    def take(self, claimed: Claimed) -> None:
-        """Put it into its plugin's queue; a message that came twice is here once."""
-        key = (claimed.event_id, claimed.plugin)
-        if key in self._held:
-            return
-        self._held[key] = claimed
-        self._queues.setdefault(claimed.plugin, deque()).append(claimed)
+    def take(self, claimed: Iterable[Claimed]) -> None:
+        """Put each into its plugin's queue; what came twice is here once."""
+        for one in claimed:
+            key = (one.event_id, one.plugin)
+            if key not in self._held:
+                self._held[key] = one
+                self._queues.setdefault(one.plugin, deque()).append(one)
         self._fill()
 
     def room(self) -> dict[str, int]:
@@ -51,12 +53,23 @@ class Dispatcher:
         return {plugin: BATCH - n if n <= BATCH // 2 else 0 for plugin, n in waiting.items()}
 
     async def keep(self) -> None:
-        """Until cancelled: put off sending again what waits here."""
+        """Until cancelled: put off sending again what waits here, and the outside calls that are being made.
+
+        Rows are locked for it. Who begins finds its row locked and takes it for another worker's, to be sent again much
+        later; so nothing begins meanwhile, and what has only just begun is left out.
+        """
         while not cancelled():
             await asyncio.sleep(claims.RESEND / 3)
-            if self._held:
-                with contextlib.suppress(*AWAY):
-                    await claims.renew(self._runtime, list(self._held.values()))
+            held = [claimed for key, claimed in self._held.items() if key not in self._begun]
+            self._begun.clear()
+            if held:
+                self._renewing = True
+                try:
+                    with contextlib.suppress(*AWAY):
+                        await claims.renew(self._runtime, held)
+                finally:
+                    self._renewing = False
+                    self._fill()
 
     async def stop(self, seconds: float) -> None:
         """Begin nothing more, let what runs end within `seconds`, then cut it off; give back what was not done."""
@@ -74,7 +87,7 @@ class Dispatcher:
                 await claims.give_back(self._runtime, list(self._held.values()))
 
     def _fill(self) -> None:
-        while not self._stopping and len(self._running) < self._places:
+        while not self._stopping and not self._renewing and len(self._running) < self._places:
             plugin = next((p for p, q in self._queues.items() if q and self._busy[p] < self._share), None)
             if plugin is None:
                 return
@@ -82,6 +95,7 @@ class Dispatcher:
             claimed = queue.popleft()
             self._queues[plugin] = queue
             self._busy[plugin] += 1
+            self._begun.add((claimed.event_id, plugin))
             task = asyncio.create_task(self._one(claimed))
             self._running[task] = claimed
             task.add_done_callback(self._ended)
@@ -96,7 +110,9 @@ class Dispatcher:
             return
         if task.exception() is not None:
             _log.error("delivery ended in an error", exc_info=task.exception())
-        self._held.pop((claimed.event_id, claimed.plugin), None)
+        key = (claimed.event_id, claimed.plugin)
+        self._held.pop(key, None)
+        self._begun.discard(key)
         if not self._queues.get(claimed.plugin) and not self._busy[claimed.plugin]:
             self._queues.pop(claimed.plugin, None)
         self._fill()

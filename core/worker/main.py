@@ -1,7 +1,8 @@
 """The worker process: dramatiq's threads take messages from Redis, the work itself runs on one event loop.
 
-The loop owns the connection pool, the relay and the listener; a thread of dramatiq only hands its message over to the
-dispatcher. Nothing is lost with it: a delivery that shows no outcome is sent again.
+The loop owns the connection pool, the relay and the listener; a thread of dramatiq only hands over to the dispatcher what
+its message names: several deliveries, each with a transaction of its own. Nothing is lost with it: a delivery that shows
+no outcome is sent again.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ import dramatiq
 import msgspec
 import redis
 import structlog
+import uvloop
 from dramatiq import worker as dramatiq_worker
 from dramatiq.brokers.redis import RedisBroker
 from redis.backoff import NoBackoff
@@ -34,8 +36,10 @@ QUEUE = "deliveries"
 NAMESPACE = "jishi"
 # Seconds that running effects get to end when the process is asked to stop; what is cut off is sent again.
 GRACE = 10.0
-_POLL_MS = 200
+_POLL_MS = 100
 _THREADS = 2
+# Deliveries that one message names. A message costs as much as a delivery, and dramatiq fetches few of them at a time.
+_TOGETHER = 20
 # Connections beside those of the effects: for the relay and for what keeps, sweeps and measures.
 _SPARE = 3
 _RECONNECT = 0.5
@@ -55,7 +59,7 @@ def run_worker(make_runtime: Callable[[], Runtime], settings: Settings) -> None:
 
     Waits for a database that is not there yet. Raises `PluginError` when the plugins do not fit together.
     """
-    asyncio.run(_Worker(settings).run(make_runtime))
+    uvloop.run(_Worker(settings).run(make_runtime))
 
 
 class _Worker:
@@ -68,7 +72,7 @@ class _Worker:
         )
         # No middleware: retries, time limit and age are the outbox's business.
         self._broker = RedisBroker(client=client, middleware=[], namespace=NAMESPACE)  # type: ignore[no-untyped-call]
-        declare = dramatiq.actor(actor_name="run_delivery", queue_name=QUEUE, broker=self._broker)
+        declare = dramatiq.actor(actor_name="run_deliveries", queue_name=QUEUE, broker=self._broker)
         self._actor = declare(self._hand_over)
         self._settings = settings
         self._stop = asyncio.Event()
@@ -143,17 +147,18 @@ class _Worker:
     async def _deliver(self, claimed: Claimed) -> None:
         await deliver(self._runtime, claimed.event_id, claimed.plugin, claimed.due_at)
 
-    def _hand_over(self, event_id: str, plugin: str, due_at: str) -> None:
+    def _hand_over(self, deliveries: list[tuple[str, str, str]]) -> None:
         """In a thread of dramatiq."""
-        claimed = Claimed(UUID(event_id), plugin, datetime.fromisoformat(due_at))
+        claimed = [Claimed(UUID(i), plugin, datetime.fromisoformat(due)) for i, plugin, due in deliveries]
         self._loop.call_soon_threadsafe(self._dispatcher.take, claimed)
 
     async def _send(self, claimed: Sequence[Claimed]) -> None:
         await asyncio.to_thread(self._enqueue, claimed)
 
     def _enqueue(self, claimed: Sequence[Claimed]) -> None:
-        for c in claimed:
-            self._broker.enqueue(self._actor.message(str(c.event_id), c.plugin, c.due_at.isoformat()))
+        for n in range(0, len(claimed), _TOGETHER):
+            some = [(str(c.event_id), c.plugin, c.due_at.isoformat()) for c in claimed[n : n + _TOGETHER]]
+            self._broker.enqueue(self._actor.message(some))
 
     async def _waiting(self) -> int:
         return int(await self._runtime.redis.llen(f"{NAMESPACE}:{QUEUE}"))

@@ -19,7 +19,7 @@ from core.plugin import Outbound
 from core.types.scope import SYSTEM, Scope
 
 _TIMEOUT = httpx.Timeout(30, connect=5)
-_LOCK = "select from delivery where event_id = $1 and plugin = $2 and status = 'sent' for update"
+_LOCK = "select from delivery where event_id = $1 and plugin = $2 and status || '' = 'sent' for update"
 _DONE = """
 update delivery set status = 'done', done_at = $3, error = null, answer = $4::jsonb where event_id = $1 and plugin = $2
 """

@@ -18,10 +18,10 @@ from core.worker.cycles import LOOK, Cycles
 
 EPOCH = "jishi:epoch"
 _IDLE = 0.2
-_BUSY = 0.02
+_BUSY = 0.05
 _RECONNECT = (0.2, 0.5, 1.0, 2.0)
 # Messages waiting in Redis beyond which no more are sent: the rest is as well off in the database.
-_ENOUGH = 500
+_ENOUGH = 50
 
 _log = structlog.get_logger("jishi.worker")
 

@@ -147,3 +147,13 @@ class _Kept:
         while len(body) < length:
             body += self._socket.recv(65536)
         return head + b"\r\n\r\n" + body
+
+
+def test_a_change_of_plugins_does_not_wait_for_a_process_that_was_killed(deployment: Deployment) -> None:
+    for part in ("web", "worker"):
+        assert deployment.kill(part)
+        # Whoever is only silent is waited for, and the change withdrawn.
+        deployment.command("plugin", "disable" if part == "web" else "enable", "coupons")
+    outcomes = [line for line in deployment.command("plugin", "history").splitlines() if "coupons" in line]
+    assert len(outcomes) == 2
+    assert not any("withdrawn" in line for line in outcomes), outcomes

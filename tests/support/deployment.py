@@ -12,6 +12,13 @@ from pathlib import Path
 import httpx
 
 ROOT = Path(__file__).parents[2]
+# What shows in the command line of each part.
+_MARKS = (
+    ("web", "host.py web"),
+    ("worker", "host.py worker"),
+    ("valkey", "valkey-server"),
+    ("postgres", "postgres"),
+)
 
 
 class Deployment:
@@ -74,22 +81,20 @@ class Deployment:
         self.process.send_signal(number)
         return self.process.wait(40)
 
-    def pids(self) -> dict[str, int]:
-        """Process ids by part: run, web, worker, postgres, valkey (those that live)."""
+    def parts(self) -> dict[str, list[int]]:
+        """Process ids by part, all that live: run, web, worker, postgres, valkey."""
         assert self.process is not None
-        found = {"run": self.process.pid}
+        found: dict[str, list[int]] = {"run": [self.process.pid]} | {part: [] for part, _ in _MARKS}
         for pid, words in _children(self.process.pid):
             line = " ".join(words)
-            for part, mark in (
-                ("web", "host.py web"),
-                ("worker", "host.py worker"),
-                ("valkey", "valkey-server"),
-                ("postgres", "postgres"),
-            ):
-                if mark in line:
-                    found.setdefault(part, pid)
-                    break
+            part = next((part for part, mark in _MARKS if mark in line), None)
+            if part is not None:
+                found[part].append(pid)
         return found
+
+    def pids(self) -> dict[str, int]:
+        """One process id of each part that lives."""
+        return {part: pids[0] for part, pids in self.parts().items() if pids}
 
     def kill_everything(self) -> None:
         """kill -9 of all, the supervisor first."""

@@ -140,6 +140,36 @@ async def test_silence_withdraws(two: tuple[Runtime, Runtime], monkeypatch: pyte
     assert [list(r.snapshot.active) for r in two] == [[], []], "the dead are not waited for"
 
 
+async def test_a_process_whose_death_is_told_is_not_waited_for(
+    two: tuple[Runtime, Runtime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, elsewhere = two[0].env.settings.app_database_url, "select id from process where pid = 4711"
+    await silent_process(two[0])
+    changing = asyncio.create_task(service.disable(two[0], "base"))
+    await asyncio.sleep(0.4)
+    assert not changing.done()
+    [(process_id,)] = await sql(two[0], elsewhere)
+    await following.forget(url, process_id)
+    await asyncio.wait_for(changing, 8)
+    assert [list(r.snapshot.active) for r in two] == [[], []]
+    assert len(await sql(two[0], "select from process")) == 2, "the others are still there"
+    monkeypatch.setattr(following, "DEAD", 0.5)
+    with pytest.raises(TimeoutError):
+        await following.forget(url.replace("jishi_app:", "jishi_app:wrong"), process_id)
+
+
+async def test_who_starts_a_process_may_say_under_which_id_it_is_listed(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = new_id()
+    monkeypatch.setenv(following.PROCESS, str(given))
+    runtime = await make()
+    async with live(runtime), live(await make()):
+        listed = {r["id"] for r in await sql(runtime, "select id from process")}
+    assert given in listed
+    assert len(listed) == 2, "the id is one process's"
+
+
 async def test_a_process_that_comes_meanwhile_runs_the_new_generation(
     two: tuple[Runtime, Runtime], make: Make
 ) -> None:
@@ -211,6 +241,17 @@ async def test_undo_goes_back_and_forth(two: tuple[Runtime, Runtime]) -> None:
     with pytest.raises(Conflict) as refused:
         await history.undo(here, here.snapshot.generation - 1)
     assert refused.value.code == "generation_changed"
+
+
+async def test_undo_takes_back_the_config_of_a_plugin_that_was_never_on(make: Make) -> None:
+    runtime = await make()
+    await sql(runtime, "delete from deployment_plugin")
+    await service.configure(runtime, "base", {"percent": 7})
+    await history.undo(runtime, runtime.snapshot.generation)
+    [(enabled, config)] = await sql(runtime, "select enabled, config::text from deployment_plugin")
+    assert (enabled, config) == (False, "{}")
+    await history.undo(runtime, runtime.snapshot.generation)
+    assert (await sql(runtime, "select config::text from deployment_plugin"))[0][0] == '{"percent": 7}'
 
 
 async def test_there_is_nothing_before_the_first_start(make: Make) -> None:

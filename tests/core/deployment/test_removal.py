@@ -165,6 +165,46 @@ async def test_purge_removes_all_and_enabling_again_begins_anew(town: Town, owne
     assert (await town.buyer.get("/api/shop/coupons")).json()["items"] == []
 
 
+async def test_a_purge_cannot_be_undone_and_says_how_to_go_on(town: Town) -> None:
+    await service.disable(town.runtime, "coupons")
+    assert (await town.operator.post(f"{PLUGINS}/coupons/purge")).status_code == 200
+    newest = {"expected_generation": town.runtime.snapshot.generation}
+    refused = await town.operator.post(f"{PLUGINS}/undo", newest)
+    assert (refused.status_code, refused.json()["code"]) == (409, "purged")
+    assert "Enable coupons to begin anew" in refused.json()["detail"]
+    assert town.runtime.snapshot.generation == newest["expected_generation"], "nothing was changed"
+    assert await town.row("select to_regclass('coupons_coupon')") == (None,)
+    assert (await town.operator.post(f"{PLUGINS}/coupons/enable")).status_code == 200
+    assert (await town.buyer.get("/api/shop/coupons")).json()["items"] == []
+    back = await town.operator.post(
+        f"{PLUGINS}/undo", {"expected_generation": town.runtime.snapshot.generation}
+    )
+    assert back.status_code == 200, back.text
+    assert (await town.plugin())["winding_down"] is True
+
+
+async def test_undoing_the_first_enabling_lets_begun_business_end(town: Town) -> None:
+    await service.disable(town.runtime, "coupons")
+    await removal.purge(town.runtime, "coupons")
+    await service.enable(town.runtime, "coupons")
+    begun = town.runtime.snapshot.generation
+    buyer = town.buyer.me.account_id
+    town.coupon = await claim(town.runtime, buyer, await issue(town.runtime, amount=500))
+    trade = await town.buy()
+    undone = await town.operator.post(f"{PLUGINS}/undo", {"expected_generation": begun})
+    assert undone.status_code == 200, undone.text
+    found = await town.plugin()
+    assert (found["enabled"], found["winding_down"], found["open"]["used coupons"]) == (False, True, 1)
+    closed = await town.buyer.post(f"/api/shop/trades/{trade['id']}/close")
+    assert closed.status_code == 200, closed.text
+    assert await town.row("select status from coupons_coupon") == ("unused",), "the buyer has it back"
+    again = await town.operator.post(
+        f"{PLUGINS}/undo", {"expected_generation": town.runtime.snapshot.generation}
+    )
+    assert again.status_code == 200, again.text
+    assert len((await town.buyer.get("/api/shop/coupons")).json()["items"]) == 1, "and all comes back"
+
+
 async def test_a_plugin_whose_code_is_gone_can_be_purged(town: Town, make: Make, owner: str) -> None:
     connection = await asyncpg.connect(owner)
     await connection.execute(

@@ -2,16 +2,19 @@
 
 import asyncio
 from datetime import timedelta
+from typing import ClassVar
 from uuid import UUID
 
 import msgspec
 
 from core import hookspecs
+from core.db.tx import Tx
 from core.deployment import service
 from core.deployment.runtime import Runtime
+from core.hooks import hookimpl
 from core.kit.ids import new_id
-from core.plugin import Snapshot
-from core.types.events import MerchantEvent
+from core.plugin import Plugin, Snapshot
+from core.types.events import AccountEvent, MerchantEvent
 from core.types.scope import PLATFORM, SYSTEM, buyer, merchant
 from core.worker.claim import claim
 from core.worker.deliver import MAX_TRIES, Outcome, deliver, handler
@@ -106,6 +109,39 @@ async def test_effect_runs_in_the_scope_of_its_event(probe: Runtime) -> None:
     assert sorted(s.split()[0] for s in seen) == ["buyer", "merchant", "platform", "system"]
     assert f"merchant {owner}" in seen
     assert await statuses(probe) == {"done": 4}
+
+
+class Teller(Plugin):
+    """Emits in the scope of the event it takes, and fails on demand."""
+
+    name = "teller"
+    title = "Teller"
+    summary = "Tells on."
+    fails: ClassVar[bool] = False
+
+    @hookimpl
+    async def merchant_changed(self, tx: Tx, event: MerchantEvent) -> None:
+        assert await tx.fetchval("select current_setting('jishi.scope')") == "merchant"
+        tx.emit(hookspecs.account_registered, AccountEvent(event.merchant_id))
+        if self.fails:
+            raise RuntimeError("after having told")
+
+    @hookimpl
+    async def account_registered(self, tx: Tx, event: AccountEvent) -> None:
+        await tx.execute("insert into mark (id) values ($1)", event.account_id)
+
+
+async def test_what_an_effect_emits_comes_with_the_mark_of_its_delivery_or_not_at_all(probe: Runtime) -> None:
+    teller, owner = Teller(), new_id()
+    probe.snapshot = Snapshot(probe.snapshot.generation, [teller], [teller], hookspecs)
+    async with probe.tx(SYSTEM) as tx:
+        tx.emit(hookspecs.merchant_changed, MerchantEvent(owner, "open"), scope=merchant(owner))
+    Teller.fails = True
+    assert await drain(probe) == {Outcome.FAILED: 1}
+    assert await statuses(probe) == {"new": 1}
+    Teller.fails = False
+    assert await drain(probe, until=probe.clock() + timedelta(minutes=1)) == {Outcome.DONE: 2}
+    assert await marks(probe) == [owner]
 
 
 async def test_entering_a_scope_forgets_the_former_one(probe: Runtime) -> None:

@@ -24,6 +24,7 @@ from core.kit.ids import new_id, ref
 from core.plugin import Outbound, Plugin, Snapshot
 from core.types.events import MerchantEvent
 from core.types.scope import SYSTEM
+from core.worker import claim as claims
 from core.worker.claim import Claimed, claim, give_back
 from core.worker.deliver import Outcome
 from core.worker.dispatch import Dispatcher
@@ -121,14 +122,51 @@ async def test_a_slow_plugin_has_half_of_the_places(probe: Runtime) -> None:
 
     dispatcher, now = Dispatcher(probe, 4, run), probe.clock()
     for plugin, count in (("slow", 50), ("quick", 20)):
-        for _ in range(count):
-            dispatcher.take(Claimed(new_id(), plugin, now))
+        taken = [Claimed(new_id(), plugin, now) for _ in range(count)]
+        dispatcher.take(taken)
+        dispatcher.take(taken[::-1])
     await asyncio.sleep(0.05)
     assert running.count("slow") == 2
     assert running.count("quick") == 20
     slow.set()
     await asyncio.sleep(0.05)
     assert running.count("slow") == 50
+    await dispatcher.stop(1)
+
+
+async def test_nothing_begins_and_nothing_just_begun_is_locked_while_the_rest_is_put_off(
+    probe: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewed: list[list[Claimed]] = []
+    let, ended = asyncio.Event(), asyncio.Event()
+    begun: list[Claimed] = []
+
+    async def renew(_: Runtime, held: list[Claimed]) -> None:
+        renewed.append(held)
+        await let.wait()
+
+    async def run(claimed: Claimed) -> None:
+        begun.append(claimed)
+        await ended.wait()
+
+    monkeypatch.setattr(claims, "RESEND", 0.3)
+    monkeypatch.setattr(claims, "renew", renew)
+    dispatcher = Dispatcher(probe, 2, run)
+    first, second, other = (Claimed(new_id(), plugin, probe.clock()) for plugin in ("a", "a", "b"))
+    keeping = asyncio.create_task(dispatcher.keep())
+    dispatcher.take([first, second])
+    await asyncio.sleep(0.15)
+    assert renewed == [[second]], "the first has only just begun"
+    dispatcher.take([other])
+    await asyncio.sleep(0.01)
+    assert begun == [first]
+    let.set()
+    await asyncio.sleep(0.01)
+    assert begun == [first, other]
+    await asyncio.sleep(0.1)
+    assert renewed[1] == [first, second], "an outside call may take long"
+    ended.set()
+    keeping.cancel()
     await dispatcher.stop(1)
 
 
@@ -165,10 +203,11 @@ async def test_5000_timers_at_once_run_once_each_and_starve_nobody(
     assert len(found) == len(set(found)) == 5002
 
 
+@pytest.mark.parametrize("ahead", ["-300", "3600"])
 async def test_timers_run_within_a_second_whatever_the_workers_clock(
-    probe: Runtime, start_worker: Start, monkeypatch: pytest.MonkeyPatch
+    probe: Runtime, start_worker: Start, monkeypatch: pytest.MonkeyPatch, ahead: str
 ) -> None:
-    monkeypatch.setenv("PROBE_CLOCK_AHEAD", "-300")
+    monkeypatch.setenv("PROBE_CLOCK_AHEAD", ahead)
     await start_worker(probe)
     await register(probe, 1)
     while not await marks(probe):
@@ -179,6 +218,10 @@ async def test_timers_run_within_a_second_whatever_the_workers_clock(
         for due in dues:
             tx.schedule("probe", "ring", Ring(new_id()), due)
     await asyncio.sleep(9)
+    later = new_id()
+    async with probe.tx(SYSTEM) as tx:
+        tx.schedule("probe", "ring", Ring(later), tx.now + timedelta(minutes=30))
+    await asyncio.sleep(1)
     async with probe.tx(SYSTEM) as tx:
         rows = await tx.fetch("select at from mark where what = 'ring' order by at")
     late = [(r["at"] - due).total_seconds() for r, due in zip(rows, dues, strict=True)]

@@ -5,14 +5,18 @@ import asyncio
 import httpx
 
 from core.deployment.runtime import Runtime
+from core.kit.ids import new_id
 from core.plugin import Snapshot
+from core.types.scope import SYSTEM
 from core.worker.inline import drain
 from core.worker.metrics import MetricsServer
-from tests.core.worker.worker_probe import register
+from tests.core.worker.worker_probe import Ring, register
 
 
 async def test_the_worker_serves_counts_delays_and_what_is_parked(probe: Runtime) -> None:
     await register(probe, 2)
+    async with probe.tx(SYSTEM) as tx:
+        tx.schedule("follower", "ring", Ring(new_id()), tx.now)
     await drain(probe, strict=True)
     await register(probe, 1)
     probe.snapshot = Snapshot(probe.snapshot.generation, [], [], probe.specs)
@@ -25,6 +29,8 @@ async def test_the_worker_serves_counts_delays_and_what_is_parked(probe: Runtime
     assert 'jishi_deliveries_total{event="account_registered",outcome="done",plugin="probe"}' in text
     assert 'jishi_deliveries_parked{plugin="probe"} 1.0' in text
     assert 'jishi_delivery_seconds_count{event="account_registered",plugin="probe"}' in text
+    assert 'jishi_hook_seconds_count{hook="timer:ring",plugin="follower"}' in text
+    assert 'jishi_hook_statements_total{hook="timer:ring",plugin="follower"}' in text
 
 
 async def test_an_address_that_cannot_be_had_does_not_stop_the_worker(probe: Runtime) -> None:

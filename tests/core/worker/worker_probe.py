@@ -152,8 +152,8 @@ async def until(runtime: Runtime, count: int, seconds: float) -> list[UUID]:
 
 if __name__ == "__main__":
     given = msgspec.json.decode(sys.argv[1], type=Settings)
-    # A message that died with its worker is sent again after this, not after the half minute of production.
-    claim.RESEND = 1.0
+    # A message that died with its worker is sent again after this, not after the time of production.
+    claim.RESEND = float(os.environ.get("PROBE_RESEND", "1"))
     given = sized(given)
     ahead = timedelta(seconds=float(os.environ.get("PROBE_CLOCK_AHEAD", "0")))
 
