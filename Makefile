@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench docs lock clean
+.PHONY: help setup run test check format bench stress docs lock clean
 
 help:  ## show the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -41,6 +41,9 @@ bench: .venv/.done  ## measure speed: CPU and statements per purchase and page
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench quote
 	@$(BIN)/python -m bench coupons
+
+stress: .venv/.done  ## thousands of purchases while everything is killed, then prove the books (SEED, PURCHASES, KILLS, MINUTES)
+	@$(BIN)/python -m tests.stress $(if $(SEED),--seed $(SEED)) $(if $(PURCHASES),--purchases $(PURCHASES)) $(if $(KILLS),--kills $(KILLS)) $(if $(MINUTES),--minutes $(MINUTES))
 
 docs: .venv/.done  ## write the generated pages of docs/
 	@$(BIN)/python docs/build.py

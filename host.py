@@ -10,6 +10,7 @@ import getpass
 import socket
 import sys
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Annotated, Literal
 
 import msgspec
@@ -24,9 +25,11 @@ from core.command.config import ConfigError
 from core.command.groups import events, ledger, matrix, plugin
 from core.db.migrations import CORE, History
 from core.deployment import service as deployment
+from core.deployment.runtime import Runtime
 from core.embedded import EmbeddedError
 from core.kit.settings import Env
 from core.plugin import Plugin, PluginError, discover
+from core.sandbox.address import url_of
 
 app = App(name="jishi", help="An open multi-merchant market.")
 app.command(plugin)
@@ -91,6 +94,19 @@ def worker() -> None:
 
 
 @app.command
+def sandbox() -> None:
+    """The sandbox payment service alone, on JISHI_SANDBOX_PORT of this machine, with its books in the data folder. A market
+    finds it by JISHI_SANDBOX_URL and must have the same secret file."""
+    from core.command import sandbox as command
+
+    observe.log()
+    settings, _ = config.load()
+    listening = command.listen(settings)
+    print(f"Payments on {url_of(listening)}/", flush=True)
+    command.serve(settings, listening)
+
+
+@app.command
 def migrate() -> None:
     """Bring the database up to date."""
     _migrate(environment())
@@ -143,6 +159,26 @@ def explain(
     from core.command import prices
 
     with_runtime(lambda r: prices.explain(r, trade, language))
+
+
+@app.command
+def reconcile(
+    day: date,
+    *,
+    provider: Annotated[str | None, Parameter(help="Only this payment service's bill.")] = None,
+) -> None:
+    """Compare the books of a DAY (of UTC+8) with the payment services' bills. Exit code 1 when something is wrong."""
+    from core.command import money
+
+    wrong = False
+
+    async def compare(runtime: Runtime) -> str:
+        nonlocal wrong
+        text, wrong = await money.reconcile(runtime, day, provider)
+        return text
+
+    with_runtime(compare)
+    sys.exit(wrong)
 
 
 @app.command

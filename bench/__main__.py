@@ -1,5 +1,5 @@
-"""`python -m bench [--products N] [--purchases N]`, `python -m bench coupons`, `python -m bench quote`,
-`python -m bench worker`: prints a table; changes nothing but a temporary folder."""
+"""`python -m bench [--products N] [--purchases N]`, and `python -m bench coupons|quote|worker|orders|ledger`: prints a table;
+changes nothing but a temporary folder."""
 
 import asyncio
 import shutil
@@ -14,10 +14,12 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from bench import coupons, floor, market, measure, quote, worker
+from bench import coupons, floor, ledger, market, measure, quote, worker
+from bench import orders as many
 from bench.client import Buyer, Connection
 from core.embedded import Engines
 from core.kit.ids import ref
+from core.sandbox import address
 
 app = App(help=__doc__)
 console = Console(width=110)
@@ -53,10 +55,30 @@ def measure_quote() -> None:
     _report([(name, cpu, "", "", "") for name, cpu in quote.rows()], "20 lines over 10 shops, no I/O")
 
 
+@app.command(name="orders")
+def measure_orders(
+    *, orders: Annotated[int, Parameter(help="orders in the database, at least 100,000")] = 1_000_000
+) -> None:
+    """Measure lists of orders, counts and an export; 10,000,000 orders need 20 GB of disk."""
+    _report(
+        many.run(orders),
+        f"{orders:,} orders",
+        ("list", "ms", "rows seen", "buffers", "found; next page; ways"),
+    )
+
+
+@app.command(name="ledger")
+def measure_ledger(
+    *, transfers: Annotated[int, Parameter(help="transfers in the ledger")] = 10_000_000
+) -> None:
+    """Measure balances, pages and the check of the ledger; 10,000,000 transfers need 6 GB of disk."""
+    _report(ledger.run(transfers), f"{transfers:,} transfers", ("what", "median", ""))
+
+
 @app.command(name="worker")
 def measure_worker(*, effects: int = 5000, timers: int = 1000, single: int = 40) -> None:
     """Measure one worker process with a plugin that does nothing."""
-    _report(worker.rows(effects, timers, single), "one worker process, a plugin that does nothing", "worker")
+    _report(worker.rows(effects, timers, single), "one worker process, a plugin that does nothing", _WORKER)
 
 
 @contextmanager
@@ -68,14 +90,21 @@ def running(products: int, *, buyers: int) -> Iterator[tuple[market.Market, meas
     try:
         urls = engines.start()
         port = market.free_port()
-        built = asyncio.run(market.build(urls, folder / "data", port, products=products, buyers=buyers))
+        listening = address.listen(0)
+        building = market.build(
+            urls, folder / "data", port, address.url_of(listening), products=products, buyers=buyers
+        )
+        built = asyncio.run(building)
         postgres = int((folder / "data" / "pg" / "postmaster.pid").read_text().split()[0])
+        payments = market.start_payments(built.env, listening)
         web = market.start_web(built.env)
         try:
             yield built, measure.Meter(web.pid, postgres, port, 8)
         finally:
-            web.terminate()
-            web.wait(20)
+            for process in (web, payments):
+                process.terminate()
+                process.wait(20)
+            listening.close()
     finally:
         engines.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -157,10 +186,14 @@ class Bench:
         )
 
 
-def _report(rows: list[measure.Row], about: str, process: str = "web") -> None:
-    table = Table(title=f"CPU in ms for each, {about}")
-    for name in ("what", process, "PostgreSQL", "statements", ""):
-        table.add_column(name, justify="left" if name in ("what", "") else "right")
+_CPU = ("what", "web", "PostgreSQL", "statements", "")
+_WORKER = ("what", "worker", "PostgreSQL", "statements", "")
+
+
+def _report(rows: list[measure.Row], about: str, columns: tuple[str, ...] = _CPU) -> None:
+    table = Table(title=f"CPU in ms for each, {about}" if "PostgreSQL" in columns else about)
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="left" if place in (0, len(columns) - 1) else "right")
     for row in rows:
         table.add_row(*row)
     console.print(table)

@@ -60,7 +60,7 @@ class Market(msgspec.Struct):
     buyers: list[str]
 
 
-async def build(urls: Urls, data: Path, port: int, *, products: int, buyers: int) -> Market:
+async def build(urls: Urls, data: Path, port: int, payments: str, *, products: int, buyers: int) -> Market:
     """Migrate, load the demo market for its accounts, add merchants and products, sign `buyers` in."""
     settings = Settings(
         data=str(data),
@@ -69,6 +69,7 @@ async def build(urls: Urls, data: Path, port: int, *, products: int, buyers: int
         app_database_url=urls.app_database_url,
         redis_url=urls.redis_url,
         sandbox=True,
+        sandbox_url=payments,
         rate_limits=False,
         unpaid_trades_per_account=10**6,
     )
@@ -159,6 +160,13 @@ def start_web(env: Env) -> subprocess.Popen[bytes]:
             time.sleep(0.05)
     process.kill()
     raise SystemExit("the web process did not start")
+
+
+def start_payments(env: Env, listening: socket.socket) -> subprocess.Popen[bytes]:
+    """The sandbox payment service on a listening socket; calls wait in it until it is up."""
+    environ = {**os.environ, config.RESOLVED: msgspec.json.encode(env.settings).decode()}
+    command = [sys.executable, "-m", "core.command.sandbox", str(listening.fileno())]
+    return subprocess.Popen(command, env=environ, cwd=_ROOT, pass_fds=[listening.fileno()])
 
 
 def free_port() -> int:

@@ -27,6 +27,7 @@ from core.db.base import (
 from core.db.migrations import open_table, protect
 from core.db.outside import Outside
 from core.db.tx import Tx, TxFactory, columns
+from core.fulfilment.delivery import parcel_delivered, parcel_event
 from core.hooks import effect, hookimpl
 from core.identity.holdings import hold, hold_all
 from core.kit.errors import (
@@ -45,6 +46,8 @@ from core.kit.geo import Point
 from core.kit.ids import MARKET_ID, derived_id, new_id, parse_pair, parse_ref, ref
 from core.kit.money import format_yuan, largest_remainder, rate
 from core.kit.paging import DEFAULT_LIMIT, Page, check_limit, decode_cursor, encode_cursor
+from core.orders.holds import hold as hold_order
+from core.orders.holds import lift as lift_order
 from core.orders.service import buyers_of, paid_before, paid_lines
 from core.plugin import CommissionProvider, Cycle, NoConfig, Outbound, Permission, Plugin
 from core.types.benefits import BenefitInfo, BenefitProvider, Grant, Granted
@@ -65,14 +68,21 @@ from core.types.orders import (
     CommissionBase,
     CommissionTerms,
     Deduction,
+    Earning,
     PaidLine,
     ParcelDraft,
+    Paying,
+    PayingAnswer,
     PlacedOrder,
     Placement,
+    PlanLine,
+    PlannedPart,
+    Planning,
     RefundDiscount,
     RefundDraft,
     Refunded,
     RefundLine,
+    WaybillChange,
 )
 from core.types.pricing import (
     AddLine,
@@ -123,6 +133,7 @@ __all__ = [
     "Conflict",
     "Cycle",
     "Deduction",
+    "Earning",
     "FieldError",
     "FlatFee",
     "Forbidden",
@@ -143,11 +154,16 @@ __all__ = [
     "PaidLine",
     "ParcelDraft",
     "ParcelEvent",
+    "Paying",
+    "PayingAnswer",
     "Permission",
     "PgPoint",
     "Phase",
     "PlacedOrder",
     "Placement",
+    "PlanLine",
+    "PlannedPart",
+    "Planning",
     "Plugin",
     "Point",
     "PriceRule",
@@ -175,6 +191,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "View",
+    "WaybillChange",
     "access",
     "at",
     "buyers_of",
@@ -189,10 +206,12 @@ __all__ = [
     "format_yuan",
     "hold",
     "hold_all",
+    "hold_order",
     "hookimpl",
     "hookspecs",
     "json",
     "largest_remainder",
+    "lift_order",
     "limit",
     "metadata",
     "new_id",
@@ -201,6 +220,8 @@ __all__ = [
     "open_table",
     "paid_before",
     "paid_lines",
+    "parcel_delivered",
+    "parcel_event",
     "parse_pair",
     "parse_ref",
     "permission",

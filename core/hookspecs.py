@@ -11,15 +11,30 @@ from core.hooks import effect, guard, load
 from core.types.browse import Badge, BadgePage
 from core.types.events import (
     AccountEvent,
+    AftersaleEvent,
     MerchantEvent,
     OrderEvent,
     ParcelEvent,
+    PayoutEvent,
     ProductsEvent,
     RefundEvent,
     TradeEvent,
 )
 from core.types.identity import Merging
-from core.types.orders import Closing, Deduction, ParcelDraft, Placement, RefundDraft, Refunded
+from core.types.orders import (
+    Closing,
+    Deduction,
+    Earning,
+    ParcelDraft,
+    Paying,
+    PayingAnswer,
+    Placement,
+    PlannedPart,
+    Planning,
+    RefundDraft,
+    Refunded,
+    WaybillChange,
+)
 from core.types.pricing import Basket, PriceRule, ShippingOption
 
 
@@ -62,6 +77,16 @@ async def shipping_options(tx: Tx, basket: Basket) -> Sequence[ShippingOption]: 
     """
 
 
+@load
+async def earnings(tx: Tx, placement: Placement) -> Sequence[Earning]:  # type: ignore[empty-body]
+    """Who earns what on the orders that are placed, besides their merchants and the market; the merchant bears it. Frozen
+    with the order, paid out once its money is released, taken back in proportion by refunds. Of all that plugins answer for
+    an order, at most what is left after the market's fee is kept, in the order of plugin names. At most one statement.
+
+    Example: a plugin for promoters answers what the one who brought the buyer gets.
+    """
+
+
 @guard(veto=True)
 async def order_placing(tx: Tx, placement: Placement) -> None:
     """Claim what the placed orders use: quota, coupon, seat. Inside the transaction that places the trade, after its
@@ -73,6 +98,15 @@ async def order_placing(tx: Tx, placement: Placement) -> None:
     """
 
 
+@guard(veto=False)
+async def parcel_planning(tx: Tx, planning: Planning) -> Sequence[PlannedPart]:  # type: ignore[empty-body]
+    """Which of the plugin's places ships which units. Plugins are asked in the order of their names, each for what those
+    before it left; what nobody answers for ships from the shop itself.
+
+    Example: a plugin for warehouses names the nearest one that has the goods.
+    """
+
+
 @guard(veto=False, winds_down=True)
 async def order_closing(tx: Tx, closing: Closing) -> None:
     """Give back what the orders had claimed. Inside the transaction that closes them, once per order.
@@ -81,11 +115,29 @@ async def order_closing(tx: Tx, closing: Closing) -> None:
     """
 
 
+@guard(veto=False, winds_down=True)
+async def order_paying(tx: Tx, paying: Paying) -> PayingAnswer | None:
+    """An order's payment was captured; inside the transaction that captures it. Answer nothing, or that the order is to be
+    held or refunded. Each plugin runs in a savepoint; one that fails holds the order, with the reason, and is asked again.
+
+    Example: a plugin for group-buying holds the order until the group is full.
+    """
+
+
 @guard(veto=True)
 async def parcel_shipping(tx: Tx, parcel: ParcelDraft) -> None:
     """A parcel is about to leave. Raise `core.api.Invalid` or `Conflict` to refuse it.
 
     Example: `plugins/express_delivery` refuses an unknown carrier and a waybill number that cannot be one.
+    """
+
+
+@guard(veto=True)
+async def parcel_changing(tx: Tx, change: WaybillChange) -> None:
+    """A parcel on its way is about to get another carrier or waybill number. Raise `core.api.Invalid` or `Conflict` to
+    refuse.
+
+    Example: `plugins/express_delivery` refuses what it would refuse of a new parcel.
     """
 
 
@@ -131,6 +183,11 @@ async def parcel_shipped(tx: Tx, event: ParcelEvent) -> None:
 
 
 @effect
+async def parcel_delivered(tx: Tx, event: ParcelEvent) -> None:
+    """A parcel arrived, or its code was redeemed."""
+
+
+@effect
 async def order_completed(tx: Tx, event: OrderEvent) -> None:
     """The buyer has what was bought; the after-sales window starts."""
 
@@ -156,6 +213,16 @@ async def refund_done(tx: Tx, event: RefundEvent) -> None:
 
     Example: `plugins/coupons` takes it off what its templates cost.
     """
+
+
+@effect
+async def aftersale_changed(tx: Tx, event: AftersaleEvent) -> None:
+    """A buyer's case was opened, or went on."""
+
+
+@effect
+async def payout_done(tx: Tx, event: PayoutEvent) -> None:
+    """A payout reached the merchant's bank, or came back from it."""
 
 
 @effect

@@ -6,13 +6,14 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from core.aftersales.rules import Discount, Line, Order, Plan
+from core.aftersales.rules import Discount, Earned, GivenUp, Line, Order, Plan
 from core.aftersales.schemas import Origin, Refund, RefundedLine
 from core.db.tx import Tx, columns
+from core.fulfilment.release import left_of
 from core.kit.ids import new_id
 from core.types.orders import Deduction, RefundDraft
 
-# What a hold says that is there because a plugin could not settle a refund; by it such a hold is told from others.
+# What a hold says that is there because a plugin could not settle a refund.
 UNSETTLED = "A refund is not settled"
 
 _LINES = """
@@ -26,13 +27,19 @@ select line_id, plugin, rule, bearer_market, bearer_merchant from order_discount
 where merchant_id = $1 and order_id = $2 order by id
 """
 
+_EARNED = """
+select id, line_id, owner_id, amount, refunded_amount from order_earning
+where merchant_id = $1 and order_id = $2 order by owner_id, id
+"""
+
 _ADD = """
 with refund_row as (
   insert into refund (merchant_id, id, order_id, trade_id, account_id, number, goods_amount, shipping_amount,
     deducted_amount, deducted_market, amount, market_borne, commission, deductions, draft, whole_order, origin, reason,
-    actor_id, created_at)
+    actor_id, created_at, earnings, aftersale_id)
   values ($1, $2, $3, $4, $5, $6, $7::bigint, $8::bigint, $9::bigint, $10::bigint,
-    $7::bigint + $8::bigint - $9::bigint, $11::bigint, $12::bigint, $13::jsonb, $14::jsonb, $15, $16, $17, $18, $19)
+    $7::bigint + $8::bigint - $9::bigint, $11::bigint, $12::bigint, $13::jsonb, $14::jsonb, $15, $16, $17, $18, $19,
+    $28::bigint, $29)
 ), want as (
   select * from unnest($20::uuid[], $21::uuid[], $22::int[], $23::int[], $24::int[], $25::bigint[], $26::bigint[],
     $27::bigint[]) w(id, line_id, first_unit, quantity, cancelled, amount, market_borne, merchant_borne)
@@ -44,10 +51,14 @@ with refund_row as (
   update order_line l set refunded_quantity = l.refunded_quantity + w.quantity,
     cancelled_quantity = l.cancelled_quantity + w.cancelled
   from want w where l.merchant_id = $1 and l.order_id = $3 and l.id = w.line_id
+), earners as (
+  update order_earning e set refunded_amount = e.refunded_amount + w.amount
+  from unnest($30::uuid[], $31::bigint[]) w(id, amount) where e.merchant_id = $1 and e.id = w.id
 )
 update orders set refunding_amount = refunding_amount + $7::bigint + $8::bigint - $9::bigint,
   refunded_shipping = refunded_shipping + $8::bigint, deducted_market = deducted_market + $10::bigint,
-  refunded_market = refunded_market + $11::bigint, refunded_commission = refunded_commission + $12::bigint
+  refunded_market = refunded_market + $11::bigint, refunded_commission = refunded_commission + $12::bigint,
+  refunded_earnings = refunded_earnings + $28::bigint
 where merchant_id = $1 and id = $3
 """
 
@@ -73,13 +84,14 @@ where merchant_id = $1 and id = $2 and status = 'done'
 """
 
 _HOLD = """
-insert into order_hold (merchant_id, order_id, plugin, account_id, reason, created_at)
-select $1, $2, w.plugin, $3, w.reason, $4 from unnest($5::text[], $6::text[]) w(plugin, reason) on conflict do nothing
+insert into order_hold (merchant_id, order_id, plugin, cause, account_id, reason, created_at)
+select $1, $2, w.plugin, 'refund', $3, w.reason, $4 from unnest($5::text[], $6::text[]) w(plugin, reason)
+on conflict do nothing
 """
 
 # A hold stays while any refund of the order waits for the plugin; the plugin's own holds are not ours to lift.
 _LIFT = """
-delete from order_hold h where h.merchant_id = $1 and h.order_id = $2 and starts_with(h.reason, $3)
+delete from order_hold h where h.merchant_id = $1 and h.order_id = $2 and h.cause = 'refund'
   and not exists (select from refund r where r.merchant_id = $1 and r.order_id = $2 and h.plugin = any(r.unsettled))
 """
 
@@ -105,6 +117,13 @@ class Decision(msgspec.Struct, frozen=True):
     number: str
     origin: Origin
     actor_id: UUID | None
+    earnings: tuple[GivenUp, ...] = ()
+    aftersale_id: UUID | None = None
+
+    @property
+    def given_up(self) -> int:
+        """What earners give up."""
+        return sum(e.amount for e in self.earnings)
 
     @property
     def deducted(self) -> int:
@@ -126,6 +145,7 @@ async def order(tx: Tx, row: asyncpg.Record) -> Order:
     """What a refund of this order reckons with, read after its row was locked."""
     key = row["merchant_id"], row["id"]
     lines, discounts = await tx.fetch(_LINES, *key), await tx.fetch(_DISCOUNTS, *key)
+    earned = await tx.fetch(_EARNED, *key) if row["earnings"] else []
     by_line: dict[UUID | None, list[Discount]] = {}
     for d in discounts:
         found = Discount(d["plugin"], d["rule"], d["bearer_market"], d["bearer_merchant"])
@@ -138,7 +158,15 @@ async def order(tx: Tx, row: asyncpg.Record) -> Order:
         row["refunded_shipping"],
         row["commission"],
         row["refunded_commission"],
+        tuple(Earned(*e) for e in earned),
+        None if row["released_at"] is not None else _left(row),
     )
+
+
+def _left(row: asyncpg.Record) -> int:
+    """What is frozen of an order for its merchant."""
+    earned: int = row["earnings"] - row["refunded_earnings"]
+    return left_of(row).frozen - earned
 
 
 def _line(row: asyncpg.Record, discounts: Sequence[Discount]) -> Line:
@@ -195,6 +223,9 @@ async def add(tx: Tx, made: Decision) -> None:
         made.actor_id,
         tx.now,
         *columns(lines, 8),
+        made.given_up,
+        made.aftersale_id,
+        *columns([(e.id, e.amount) for e in made.earnings], 2),
     )
 
 
@@ -234,7 +265,7 @@ async def hold(
 
 async def lift(tx: Tx, merchant_id: UUID, order_id: UUID) -> None:
     """Lift the holds of plugins that no refund of the order waits for any more."""
-    await tx.execute(_LIFT, merchant_id, order_id, UNSETTLED)
+    await tx.execute(_LIFT, merchant_id, order_id)
 
 
 async def is_there(tx: Tx, merchant_id: UUID, order_id: UUID, account_id: UUID | None) -> bool:

@@ -62,9 +62,27 @@ class Line(msgspec.Struct, frozen=True):
         return worth(self.unit_price, self.quantity, shares, first, count)
 
 
+class Earned(msgspec.Struct, frozen=True):
+    """What somebody earns on a line, and what refunds took of it."""
+
+    id: UUID
+    line_id: UUID
+    owner_id: UUID
+    amount: int
+    refunded: int = 0
+
+
+class GivenUp(msgspec.Struct, frozen=True):
+    """What of an earning goes back."""
+
+    id: UUID
+    owner_id: UUID
+    amount: int
+
+
 class Order(msgspec.Struct, frozen=True):
     """What a refund reckons with. `shipping` is the freight that was paid, `shipping_market` what the market bore of its
-    discounts."""
+    discounts; `left` is what is frozen of it for the merchant, None once it is released."""
 
     merchant_id: UUID
     lines: tuple[Line, ...]
@@ -73,6 +91,8 @@ class Order(msgspec.Struct, frozen=True):
     refunded_shipping: int = 0
     commission: int = 0
     refunded_commission: int = 0
+    earnings: tuple[Earned, ...] = ()
+    left: int | None = 0
 
 
 class Part(NamedTuple):
@@ -174,6 +194,37 @@ def cap(answers: Sequence[tuple[str, Sequence[Deduction]]], limit: int) -> tuple
             if amount:
                 kept.append(msgspec.structs.replace(deduction, plugin=plugin, amount=amount))
     return tuple(kept)
+
+
+def given_up(order: Order, parts: Sequence[Part], taken: int) -> tuple[GivenUp, ...]:
+    """What earners give up when a refund takes `taken` fen for the buyer and the market: of each earning its share of what
+    the buyer had paid for the line's units so far, all of it with the last unit.
+
+    Before the release no refund takes more than is frozen for the merchant: what is missing earners give up as well. After
+    it they do not give up more than is taken.
+    """
+    gone = {part.line.id: part for part in parts}
+    lines = {line.id: line for line in order.lines}
+    back = [_earning_back(lines[e.line_id], e, _gone(lines[e.line_id], gone)) for e in order.earnings]
+    room = taken if order.left is None else None
+    short = 0 if order.left is None else taken - order.left - sum(back)
+    found = []
+    for earned, amount in zip(order.earnings, back, strict=True):
+        more = max(0, min(short, earned.amount - earned.refunded - amount))
+        short -= more
+        given = amount + more if room is None else min(amount, room)
+        room = None if room is None else room - given
+        if given:
+            found.append(GivenUp(earned.id, earned.owner_id, given))
+    return tuple(found)
+
+
+def _earning_back(line: Line, earned: Earned, gone: int) -> int:
+    if gone == line.quantity:
+        return earned.amount - earned.refunded
+    whole = line.worth(0, line.quantity).amount
+    share = earned.amount * line.worth(0, gone).amount // whole if whole and gone else 0
+    return max(0, share - earned.refunded)
 
 
 def _asked(order: Order, wanted: Wanted | None) -> dict[UUID, int]:

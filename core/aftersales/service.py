@@ -4,16 +4,19 @@ Units and money are claimed when a refund is decided, so two refunds, a refund a
 never both have the same.
 """
 
+from collections.abc import Collection
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from core import hookspecs
-from core.aftersales import repository, rules
+from core.aftersales import money, repository, rules
+from core.aftersales.cases import moving
 from core.aftersales.repository import Decision
 from core.aftersales.rules import Plan, Wanted
 from core.aftersales.schemas import Origin, Refund, RefundedLine, RefundIn, RefundOut, refund_out
-from core.aftersales.settling import RefundDue, settle
+from core.aftersales.settling import settle
 from core.db.tx import Tx
 from core.fulfilment import service as fulfilment
 from core.inventory import service as inventory
@@ -21,13 +24,12 @@ from core.kit.errors import Conflict, FieldError, Invalid, NotFound
 from core.kit.ids import new_id, new_number, parse_pair
 from core.kit.paging import Page, check_limit, decode_cursor, encode_cursor
 from core.kit.text import clean
-from core.ledger import service as ledger
-from core.ledger.rules import RefundMoney, refund_transfers
 from core.orders import service as orders
 from core.types.orders import Deduction, RefundDraft
 
 _REFUNDABLE = ("paid", "accepted", "shipped", "completed")
 _CANCELLED = "cancelled by the buyer"
+_IN_PART = "refunded in part"
 
 
 async def decide(
@@ -41,14 +43,20 @@ async def decide(
     origin: Origin,
     actor_id: UUID | None,
     reason: str,
+    aftersale_id: UUID | None = None,
+    sellable: Collection[UUID] | None = None,
+    at_most: int | None = None,
 ) -> Refund:
     """Take units of an order back, and the money paid for them: `wanted` (line id, quantity), with None everything left, and
     `shipping` fen of the freight. The money is sent after the commit. For the system scope.
 
     An order of which nothing is left and nothing ever left is closed, and gets its freight back too; one of which the rest
-    had left is shipped. With `restock`, goods that had left are on hand again.
+    had left is shipped. With `restock`, goods that had left came back, so those units go first, and are on hand again: all
+    of them, or those of the lines in `sellable`. With `at_most` the buyer gets no more than that; the rest is kept back for
+    the merchant. A refund that settles a case names it (`aftersale_id`); any other that staff want is refused while an open
+    case is about the same units, and makes the case void if the buyer or the system wants it.
     Raises `NotFound`, `Invalid`; `Conflict`: `wrong_status` for an order that is unpaid or closed, `refund_exceeds` for more
-    than is left, `nothing_left`, `plugin_quarantined`; and whatever a plugin refuses with.
+    than is left, `nothing_left`, `in_case`, `plugin_quarantined`; and whatever a plugin refuses with.
     """
     row = await orders.locked(tx, merchant_id, order_id)
     if row["status"] not in _REFUNDABLE:
@@ -57,16 +65,22 @@ async def decide(
         )
     order = await repository.order(tx, row)
     plan = rules.plan(order, row["status"], wanted, shipping, restock=restock)
+    if aftersale_id is None:
+        parts = [line.part for line in plan.lines]
+        await moving.make_way(tx, row, parts, staff=origin in ("merchant", "platform"))
+    # Closing and placing take stock before what plugins hold; so does this.
+    await inventory.lock(tx, merchant_id, [line.part.line.sku_id for line in plan.lines])
     draft = _draft(row, plan, reason)
-    deductions = await _deductions(tx, draft, plan)
-    made = Decision(draft, plan, deductions, new_number(), origin, actor_id)
+    deductions = await _deductions(tx, draft, plan, at_most)
+    made = Decision(draft, plan, deductions, new_number(), origin, actor_id, aftersale_id=aftersale_id)
+    taken = made.amount + plan.market_borne + made.deducted_market
+    earnings = rules.given_up(order, [line.part for line in plan.lines], taken)
+    made = msgspec.structs.replace(made, earnings=earnings)
     await repository.add(tx, made)
-    await ledger.post(tx, refund_transfers(_money(made, released=row["released_at"] is not None)))
-    await _move_stock(tx, made, restock=restock)
+    await money.move(tx, row, made)
+    await _move_stock(tx, made, sellable if restock else (), came_back=restock)
     await _move_order(tx, row, plan, actor_id)
-    if made.amount:
-        tx.schedule("core", "refund_order", RefundDue(merchant_id, draft.id), tx.now)
-    else:
+    if not made.amount:
         await settle(tx, merchant_id, draft.id)
     return _decided(tx, made)
 
@@ -156,7 +170,7 @@ def _draft(row: asyncpg.Record, plan: Plan, reason: str) -> RefundDraft:
     )
 
 
-async def _deductions(tx: Tx, draft: RefundDraft, plan: Plan) -> tuple[Deduction, ...]:
+async def _deductions(tx: Tx, draft: RefundDraft, plan: Plan, at_most: int | None) -> tuple[Deduction, ...]:
     absent = tx.snapshot.absent(hookspecs.refund_requesting)
     if absent:
         raise Conflict(
@@ -164,30 +178,27 @@ async def _deductions(tx: Tx, draft: RefundDraft, plan: Plan) -> tuple[Deduction
             code="plugin_quarantined",
         )
     answers = [(plugin, await guard(tx, draft)) for plugin, guard in tx.hooks.of(hookspecs.refund_requesting)]
-    return rules.cap(answers, plan.goods + plan.shipping)
+    made = rules.cap(answers, plan.goods + plan.shipping)
+    kept = plan.goods + plan.shipping - sum(d.amount for d in made)
+    if at_most is None or kept <= at_most:
+        return made
+    return (*made, Deduction("core", _IN_PART, kept - at_most, "merchant"))
 
 
-def _money(made: Decision, *, released: bool) -> RefundMoney:
-    return RefundMoney(
-        made.draft.merchant_id,
-        made.draft.order_id,
-        made.draft.id,
-        made.amount,
-        made.plan.market_borne,
-        made.deducted_market,
-        made.plan.commission,
-        released,
-    )
-
-
-async def _move_stock(tx: Tx, made: Decision, *, restock: bool) -> None:
+async def _move_stock(tx: Tx, made: Decision, sellable: Collection[UUID] | None, *, came_back: bool) -> None:
+    """Take back what can be sold again: goods of these lines, with None of all; and those that nobody had fetched."""
     merchant_id, refund_id = made.draft.merchant_id, made.draft.id
     parts = [line.part for line in made.plan.lines]
     cancelled = [(merchant_id, part.line.sku_id, part.cancelled) for part in parts if part.cancelled]
     await inventory.release(tx, cancelled, refund_id, "refunded")
-    if restock:
-        back = [(part.line.sku_id, part.returned) for part in parts if part.returned]
-        await inventory.take_back(tx, merchant_id, back, refund_id, "returned")
+    gone = {part.line.id: part.returned for part in parts if part.returned}
+    unfetched = await fulfilment.withdraw(
+        tx, merchant_id, made.draft.order_id, list(gone.items()), gone if came_back else ()
+    )
+    good = {line_id: gone[line_id] for line_id in gone if sellable is None or line_id in sellable}
+    skus = {part.line.id: part.line.sku_id for part in parts}
+    back = [(skus[line_id], quantity) for line_id, quantity in (unfetched | good).items()]
+    await inventory.take_back(tx, merchant_id, back, refund_id, "returned")
 
 
 async def _move_order(tx: Tx, row: asyncpg.Record, plan: Plan, actor_id: UUID | None) -> None:

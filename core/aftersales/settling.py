@@ -11,15 +11,13 @@ import structlog
 
 from core import hookspecs
 from core.aftersales import repository
+from core.aftersales.cases import moving
 from core.db.tx import Tx
 from core.fulfilment.release import left_of
 from core.fulfilment.service import OrderTimer
 from core.kit.errors import JishiError, NotFound
-from core.ledger import service as ledger
-from core.ledger.rules import RefundMoney, refund_done_transfers
 from core.orders import service as orders
-from core.payment import repository as payments
-from core.payment.timers import back_off
+from core.payment.waiting import back_off
 from core.types.events import RefundEvent
 from core.types.orders import Refunded
 
@@ -28,7 +26,7 @@ _FIRST_RETRY = timedelta(seconds=15)
 
 
 class RefundDue(msgspec.Struct, frozen=True):
-    """Payload of the timers `refund_order` and `settle_refund`."""
+    """Payload of the timer `settle_refund`."""
 
     merchant_id: UUID
     refund_id: UUID
@@ -45,11 +43,7 @@ async def settle(tx: Tx, merchant_id: UUID, refund_id: UUID) -> bool:
     row = await repository.mark_done(tx, merchant_id, refund_id)
     if row is None:
         return False
-    if row["amount"]:
-        await ledger.post(
-            tx, refund_done_transfers(RefundMoney(merchant_id, order_id, refund_id, row["amount"]))
-        )
-        await payments.leg_refunded(tx, trade_id, merchant_id, order_id, row["amount"])
+    await moving.refunded(tx, merchant_id, refund_id)
     await _settle_with(tx, row, RefundDue(merchant_id, refund_id), None)
     _release_late(tx, order)
     event = RefundEvent(merchant_id, order_id, trade_id, row["account_id"], refund_id, row["whole_order"])

@@ -1,44 +1,18 @@
-"""Timers of refunds: the money is sent back by its payment service, outside of any transaction, until it says done."""
-
-from datetime import timedelta
+"""Timers of refunds: what is left to do when the payment service has sent the money (`core.payment.calls`)."""
 
 import msgspec
-import structlog
 
-from core.aftersales import repository, settling
+from core.aftersales import captured, settling
 from core.aftersales.settling import RefundDue
 from core.db.tx import Tx
-from core.payment import registry
-from core.payment import repository as payments
-from core.payment.provider import Outside, RefundOrder
-from core.payment.timers import after_commit, back_off
+from core.payment.call_done import RefundSent
 from core.plugin import TimerHandler
-from core.types.scope import SYSTEM
-
-_LOG = structlog.get_logger()
-_FIRST_LOOK = timedelta(seconds=15)
 
 
-async def refund_order(tx: Tx, payload: msgspec.Raw) -> None:
-    """Have a refund's money sent back; the refund's id makes asking again harmless."""
-    due = msgspec.json.decode(payload, type=RefundDue)
-    found = await repository.sending(tx, due.merchant_id, due.refund_id)
-    if found is None or found["status"] != "refunding":
-        return
-    again = RefundDue(due.merchant_id, due.refund_id, due.attempt + 1)
-    tx.schedule("core", "refund_order", again, tx.now + back_off(_FIRST_LOOK, due.attempt))
-    paid = await payments.paid_leg(tx, found["trade_id"], due.merchant_id, found["order_id"])
-    if paid is None:
-        _LOG.error("refund_without_payment", refund_id=str(due.refund_id))
-        return
-    order = RefundOrder(due.refund_id, paid["id"], due.merchant_id, found["amount"], found["reason"])
-
-    async def call(outside: Outside) -> None:
-        if await registry.existing(outside.env, paid["provider"]).refund(outside, order):
-            async with outside.new_tx(SYSTEM) as own:
-                await settling.settle(own, due.merchant_id, due.refund_id)
-
-    after_commit(tx, "refund_order", call)
+async def refund_sent(tx: Tx, payload: msgspec.Raw) -> None:
+    """The buyer has the money of a refund: settle it."""
+    due = msgspec.json.decode(payload, type=RefundSent)
+    await settling.settle(tx, due.merchant_id, due.refund_id)
 
 
 async def settle_refund(tx: Tx, payload: msgspec.Raw) -> None:
@@ -46,4 +20,8 @@ async def settle_refund(tx: Tx, payload: msgspec.Raw) -> None:
     await settling.settle_again(tx, msgspec.json.decode(payload, type=RefundDue))
 
 
-TIMERS: dict[str, TimerHandler] = {"refund_order": refund_order, "settle_refund": settle_refund}
+TIMERS: dict[str, TimerHandler] = {
+    "refund_sent": refund_sent,
+    "settle_refund": settle_refund,
+    **captured.TIMERS,
+}

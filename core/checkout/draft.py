@@ -11,13 +11,21 @@ from core.kit.ids import new_id, new_number, parse_pair, parse_ref, ref
 from core.orders.address import Address, seal
 from core.orders.schemas import DiscountOut, LineOut, MerchantName, OrderOut, ShippingOut, TradeOut
 from core.plugin import CommissionProvider
-from core.types.orders import CommissionBase, CommissionTerms, PlacedOrder, Placement
+from core.types.orders import (
+    CommissionBase,
+    CommissionTerms,
+    PlacedOrder,
+    Placement,
+    PlanLine,
+    Planning,
+)
 from core.types.pricing import Adjustment, BasketLine, Bearer, Quote, QuoteMerchant
 
 
 class LineRow(msgspec.Struct, frozen=True):
-    """A row of `order_line` about to be written."""
+    """A row of `order_line` about to be written. `key` is the line's in the quote."""
 
+    key: str
     merchant_id: UUID
     id: UUID
     order_id: UUID
@@ -32,6 +40,7 @@ class LineRow(msgspec.Struct, frozen=True):
     unit_price: int
     amount: int
     payable: int
+    requires_shipping: bool
     source: Mapping[str, str] | None
 
 
@@ -73,6 +82,7 @@ class OrderRow(msgspec.Struct, frozen=True):
     phone_index: str | None
     shipping: ShippingOut
     remark: str
+    earnings: int = 0
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -184,6 +194,7 @@ def _lines(
         source = basket.get(line.key)
         rows.append(
             LineRow(
+                line.key,
                 merchant_id,
                 ids[line.key],
                 order_id,
@@ -198,6 +209,7 @@ def _lines(
                 line.unit_price,
                 line.amount,
                 line.payable,
+                line.requires_shipping,
                 source.source if source else None,
             )
         )
@@ -240,6 +252,27 @@ def _commission(
         CommissionBase(merchant_id, part.goods_amount - _borne(part)[1], part.shipping_amount)
     )
     return CommissionTerms(max(0, min(terms.amount, part.payable + _borne(part)[0])), terms.rule)
+
+
+def plannings(draft: Draft) -> list[Planning]:
+    """For each order, what will have to leave for it."""
+    return [
+        Planning(
+            "provisional",
+            order.merchant_id,
+            order.id,
+            draft.placement.account_id,
+            tuple(
+                PlanLine(x.id, x.product_id, x.sku_id, x.quantity, x.requires_shipping)
+                for x in draft.lines
+                if x.order_id == order.id
+            ),
+            order.province,
+            order.city,
+            order.district,
+        )
+        for order in draft.orders
+    ]
 
 
 def shown(draft: Draft, buyer: Buyer) -> TradeOut:

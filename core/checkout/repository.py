@@ -1,11 +1,13 @@
 """The statements of placing and closing. Each does its whole step at once, whatever the number of lines."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from core.checkout.draft import Draft
+from core.checkout.earning import EarningRow
 from core.db.tx import Tx, columns
 
 # Stock is locked in key order, so two baskets never wait for each other in a ring; then it is taken only where there is
@@ -34,22 +36,22 @@ with want as (
 ), o as (
   insert into orders (merchant_id, id, trade_id, account_id, number, merchant_name, goods_amount, discount_amount,
     shipping_amount, payable, market_borne, commission, commission_rule, address, province, city, district, phone_index,
-    shipping, remark, created_at)
+    shipping, remark, earnings, created_at)
   select x.merchant_id, x.id, $2, $1, x.number, x.merchant_name, x.goods_amount, x.discount_amount, x.shipping_amount,
     x.payable, x.market_borne, x.commission, x.commission_rule, decode(x.address, 'hex'), x.province, x.city, x.district,
-    decode(x.phone_index, 'hex'), x.shipping, x.remark, $4
+    decode(x.phone_index, 'hex'), x.shipping, x.remark, x.earnings, $4
   from ok, json_to_recordset($16::json) x(merchant_id uuid, id uuid, number text, merchant_name text, goods_amount bigint,
     discount_amount bigint, shipping_amount bigint, payable bigint, market_borne bigint, commission bigint,
     commission_rule text, address text, province text, city text, district text, phone_index text, shipping jsonb,
-    remark text)
+    remark text, earnings bigint)
 ), l as (
   insert into order_line (merchant_id, id, order_id, account_id, kind, sku_id, product_id, parent_id, title, specs,
-    image_url, quantity, unit_price, amount, payable, source)
+    image_url, quantity, unit_price, amount, payable, requires_shipping, source)
   select x.merchant_id, x.id, x.order_id, $1, x.kind, x.sku_id, x.product_id, x.parent_id, x.title, x.specs, x.image_url,
-    x.quantity, x.unit_price, x.amount, x.payable, x.source
+    x.quantity, x.unit_price, x.amount, x.payable, x.requires_shipping, x.source
   from ok, json_to_recordset($17::json) x(merchant_id uuid, id uuid, order_id uuid, kind text, sku_id uuid,
     product_id uuid, parent_id uuid, title text, specs text[], image_url text, quantity int, unit_price bigint,
-    amount bigint, payable bigint, source jsonb)
+    amount bigint, payable bigint, requires_shipping bool, source jsonb)
 ), d as (
   insert into order_discount (merchant_id, id, order_id, account_id, line_id, plugin, rule, kind, label, activity_id,
     amount, bearer_market, bearer_merchant)
@@ -63,6 +65,12 @@ with want as (
 )
 select (select ok from room) as room, (select count(*) from ok) = 1 as placed,
        array(select sku_id from held) as held
+"""
+
+_EARNINGS = """
+insert into order_earning (merchant_id, id, order_id, line_id, owner_id, plugin, label, amount)
+select x.* from json_to_recordset($1::json) x(merchant_id uuid, id uuid, order_id uuid, line_id uuid, owner_id uuid,
+  plugin text, label text, amount bigint)
 """
 
 _CLOSE = """
@@ -107,6 +115,11 @@ async def place(tx: Tx, draft: Draft, cap: int) -> asyncpg.Record:
     )
     assert row is not None
     return row
+
+
+async def add_earnings(tx: Tx, rows: Sequence[EarningRow]) -> None:
+    """Write what others earn on orders that were placed just now."""
+    await tx.execute(_EARNINGS, _json(rows))
 
 
 async def close(

@@ -7,14 +7,16 @@ from uuid import UUID
 from core import hookspecs
 from core.cart import service as cart
 from core.checkout import draft as drafting
-from core.checkout import repository
+from core.checkout import earning, repository
 from core.checkout.draft import Buyer, Draft
+from core.checkout.earning import EarningRow
 from core.checkout.schemas import CheckoutRequest, CloseTimer
 from core.db.tx import Tx
 from core.identity.addresses import OrderAddress
 from core.kit import logs
 from core.kit.errors import Conflict, Invalid
 from core.kit.ids import ref
+from core.orders import planning
 from core.orders.schemas import TradeOut
 from core.pricing import service as pricing
 from core.types.events import TradeEvent
@@ -48,7 +50,8 @@ async def checkout(tx: Tx, account_id: UUID, request: CheckoutRequest) -> TradeO
         tx.now,
         tx.now + timedelta(seconds=tx.env.settings.unpaid_ttl),
     )
-    await _place(tx, draft)
+    draft, earnings = await earning.load(tx, draft)
+    await _place(tx, draft, earnings)
     return drafting.shown(draft, Buyer(account_id, address))
 
 
@@ -106,7 +109,7 @@ def _refuse_moved(quote: Quote, expected: int) -> None:
         )
 
 
-async def _place(tx: Tx, draft: Draft) -> None:
+async def _place(tx: Tx, draft: Draft, earnings: Sequence[EarningRow]) -> None:
     placement = draft.placement
     row = await repository.place(tx, draft, tx.env.settings.unpaid_trades_per_account)
     if not row["room"]:
@@ -114,6 +117,9 @@ async def _place(tx: Tx, draft: Draft) -> None:
     if not row["placed"]:
         held = set(row["held"])
         raise _out_of_stock([ref(m, s) for m, s, _, _ in draft.wanted() if s not in held])
+    if earnings:
+        await repository.add_earnings(tx, earnings)
+    await planning.plan(tx, lambda: drafting.plannings(draft))
     contributed = {e.plugin for e in placement.quote.explain if e.outcome == "applied"}
     for plugin, guard in tx.hooks.of(hookspecs.order_placing):
         if plugin in contributed:

@@ -22,7 +22,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from core.command import config
+from core.command import config, sandbox
 from core.command.children import STOP_WITHIN, Child
 from core.command.config import ConfigError
 from core.db.engine import UNREACHABLE
@@ -30,6 +30,7 @@ from core.deployment import following
 from core.deployment.runtime import Runtime
 from core.embedded import EmbeddedError, Engines
 from core.kit.settings import Env, Settings
+from core.sandbox.address import url_of
 
 _HOST = Path(__file__).parents[2] / "host.py"
 _OVER = object()
@@ -53,16 +54,20 @@ def run(settings: Settings, given: frozenset[str], prepare: Prepare) -> int:
         with contextlib.ExitStack() as stack:
             listening = stack.enter_context(listen(settings))
             settings, engines = _engines(settings, given, stack)
+            settings, payments = _payments(settings, stack)
             env = config.make_env(settings)
             _remember(env.settings, stack)
             _step("Migrations", lambda: prepare.migrate(env))
             if settings.demo and not stop.asked:
                 _step("Demo market", lambda: prepare.seed(env))
             children = _children(env.settings, listening)
-            stack.callback(_stop_all, children)
+            # Started by the first look at all of them: the market is there first, and until then calls wait in the socket.
+            later = [] if payments is None else [_sandbox(env.settings, payments)]
+            stack.callback(_stop_all, [*children, *later])
             for child in children:
                 child.start()
             _announce(env.settings, stop)
+            children += later
             _watch(stop, engines, children)
             console.print("Stopping ...")
     except (ConfigError, EmbeddedError) as error:
@@ -247,6 +252,23 @@ def _forgetting(app_database_url: str) -> Callable[[UUID], None]:
     return lambda process_id: threading.Thread(target=forget, args=(process_id,), daemon=True).start()
 
 
+def _payments(settings: Settings, stack: contextlib.ExitStack) -> tuple[Settings, socket.socket | None]:
+    """Where the sandbox payment service is to listen, if it is ours to run. Raises `ConfigError`."""
+    if not settings.sandbox or settings.sandbox_url:
+        return settings, None
+    listening = stack.enter_context(sandbox.listen(settings))
+    return config.resolve(settings, sandbox_url=url_of(listening)), listening
+
+
+def _sandbox(settings: Settings, listening: socket.socket) -> Child:
+    path = os.pathsep.join(filter(None, (str(_HOST.parent), os.environ.get("PYTHONPATH"))))
+    environ = {
+        **os.environ, "PYTHONPATH": path, config.RESOLVED: msgspec.json.encode(settings).decode(),
+    }  # fmt: skip
+    command = [sys.executable, "-P", "-m", "core.command.sandbox", str(listening.fileno())]
+    return Child("sandbox", command, environ, [listening.fileno()])
+
+
 def _stop_all(children: list[Child]) -> None:
     for child in children:
         child.ask_to_stop()
@@ -279,6 +301,7 @@ def _announce(settings: Settings, stop: _Stop) -> None:
         ("Market", url + "/"),
         ("API", url + "/api/docs"),
         ("Health", url + "/readyz"),
+        *([("Payments", settings.sandbox_url + "/")] if settings.sandbox_url else []),
         ("Data", str(Path(settings.data).absolute())),
     ):
         table.add_row(name, value)

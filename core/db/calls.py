@@ -1,5 +1,7 @@
 """Outside calls, seen: while traces are on, each call is a span and carries `traceparent`."""
 
+import ssl
+from functools import cache
 from typing import Any
 
 import httpx
@@ -24,6 +26,13 @@ class _Traced(httpx.AsyncClient):
             return answer
 
 
+@cache
+def tls() -> ssl.SSLContext:
+    """What all clients of the process trust; reading it takes longer than a call."""
+    return httpx.create_ssl_context()
+
+
 def client(**kwargs: Any) -> httpx.AsyncClient:
     """`httpx.AsyncClient(**kwargs)`, traced while traces are on."""
+    kwargs.setdefault("verify", tls())
     return httpx.AsyncClient(**kwargs) if tracing.switch.tracer is None else _Traced(**kwargs)

@@ -1,12 +1,22 @@
 """Whether what is written adds up: encrypted values open, money and stock agree with the orders."""
 
+from datetime import timedelta
+
 from core.deployment.runtime import Runtime
 from core.doctor.report import Finding, failing, listed, ok
+from core.kit.ids import ref
 from core.ledger import check as money
 from core.orders import address as order_address
 from core.types.scope import SYSTEM
 
 _MOST = 20
+
+# A call that has waited for so long was tried about thirty times.
+_OLD = timedelta(hours=4)
+_CALLS = """
+select id, merchant_id, kind, status, coalesce(error, 'no answer yet') as error, count(*) over () as total
+from channel_call where status = 'refused' or (status = 'waiting' and created_at < $1) order by status, seq limit $2
+"""
 
 _ADDRESS = "select account_id, recipient from address order by id desc limit 1"
 _ORDER = "select id, address from orders where address is not null order by id desc limit 1"
@@ -71,6 +81,25 @@ async def ledger(runtime: Runtime) -> list[Finding]:
         return [ok("ledger", "Money agrees with orders and payments.")]
     mend = "`jishi ledger check` lists all, `jishi ledger trace ORDER` shows where the money went."
     return [failing("ledger", p.detail, mend) for p in found.problems[:_MOST]]
+
+
+async def calls(runtime: Runtime) -> list[Finding]:
+    """What payment services were asked for is done, or being done."""
+    async with runtime.tx(SYSTEM) as tx:
+        stuck = await tx.fetch(_CALLS, tx.now - _OLD, _MOST)
+    if not stuck:
+        return [
+            ok(
+                "payment calls",
+                "Nothing that payment services were asked for was refused or is long overdue.",
+            )
+        ]
+    told = [f"{r['kind']} {ref(r['merchant_id'], r['id'])} ({r['status']}: {r['error']})" for r in stuck]
+    mend = (
+        "Find out why with the payment service, then POST /api/platform/payments/calls/ID/retry. Later calls of the same "
+        "payment and merchant wait for it."
+    )
+    return [failing("payment calls", f"{stuck[0]['total']} are stuck: {listed(told)}.", mend)]
 
 
 async def stock(runtime: Runtime) -> list[Finding]:

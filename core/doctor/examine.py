@@ -28,6 +28,7 @@ CHECKS: Mapping[str, Check] = {
     "deliveries": running.deliveries,
     "sizes": running.sizes,
     "ledger": books.ledger,
+    "payment calls": books.calls,
     "stock": books.stock,
 }
 _WITHOUT_DATABASE = ("settings", "secret", "disk", "redis", "database")

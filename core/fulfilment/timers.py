@@ -8,7 +8,6 @@ from core.db.tx import Tx
 from core.fulfilment import release as releasing
 from core.fulfilment import service
 from core.fulfilment.service import OrderTimer
-from core.orders import service as orders
 from core.plugin import TimerHandler
 
 # How long until an order that is still held is looked at again.
@@ -16,11 +15,9 @@ HELD_RETRY = timedelta(days=1)
 
 
 async def auto_receive(tx: Tx, payload: msgspec.Raw) -> None:
-    """Complete an order that the buyer never confirmed."""
+    """Complete an order that the buyer never confirmed, or whose codes nobody redeemed."""
     due = msgspec.json.decode(payload, type=OrderTimer)
-    row = await orders.locked(tx, due.merchant_id, due.order_id)
-    if row["status"] == "shipped":
-        await service.complete(tx, due.merchant_id, due.order_id, None, "received by itself")
+    await service.receive_by_itself(tx, due.merchant_id, due.order_id)
 
 
 async def release(tx: Tx, payload: msgspec.Raw) -> None:
@@ -30,4 +27,14 @@ async def release(tx: Tx, payload: msgspec.Raw) -> None:
         tx.schedule("core", "release", due, tx.now + HELD_RETRY)
 
 
-TIMERS: dict[str, TimerHandler] = {"auto_receive": auto_receive, "release": release}
+async def release_latest(tx: Tx, payload: msgspec.Raw) -> None:
+    """Release an order's money before the payment service frees it by itself, whatever holds the order."""
+    due = msgspec.json.decode(payload, type=OrderTimer)
+    await releasing.release(tx, due.merchant_id, due.order_id, latest=True)
+
+
+TIMERS: dict[str, TimerHandler] = {
+    "auto_receive": auto_receive,
+    "release": release,
+    "release_latest": release_latest,
+}

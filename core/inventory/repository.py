@@ -119,3 +119,44 @@ async def take_back(
         reason, reference, tx.scope.actor_id, tx.now,
     )  # fmt: skip
     return moved
+
+
+_TAKE_OUT = """
+with want as (
+  select * from unnest($2::uuid[], $3::int[], $4::uuid[]) w(sku_id, qty, move_id)
+),
+locked as materialized (
+  select s.sku_id, w.qty, w.move_id from stock s join want w using (sku_id) where s.merchant_id = $1
+  order by s.sku_id for no key update of s
+),
+moved as (
+  update stock s set on_hand = s.on_hand - l.qty from locked l
+  where s.merchant_id = $1 and s.sku_id = l.sku_id and s.on_hand - s.reserved >= l.qty
+  returning s.sku_id, l.qty, l.move_id
+),
+journal as (
+  insert into stock_move (merchant_id, id, sku_id, on_hand_delta, reserved_delta, reason, reference, account_id, at)
+  select $1, move_id, sku_id, -qty, 0, $5, $6::uuid, $7::uuid, $8 from moved
+)
+select sku_id from moved
+"""
+
+
+async def lock(tx: Tx, merchant_id: UUID, skus: Sequence[UUID]) -> None:
+    """Lock the rows, in key order."""
+    await tx.execute(
+        "select from stock where merchant_id = $1 and sku_id = any($2::uuid[]) order by sku_id for no key update",
+        merchant_id,
+        list(skus),
+    )
+
+
+async def take_out(
+    tx: Tx, merchant_id: UUID, pieces: Mapping[UUID, int], reference: UUID, reason: str
+) -> set[UUID]:
+    """Take pieces by SKU off what is on hand and not reserved, and journal it; the SKUs that had as many."""
+    rows = await tx.fetch(
+        _TAKE_OUT, merchant_id, list(pieces), list(pieces.values()), [new_id() for _ in pieces],
+        reason, reference, tx.scope.actor_id, tx.now,
+    )  # fmt: skip
+    return {row["sku_id"] for row in rows}

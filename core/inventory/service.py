@@ -84,6 +84,25 @@ async def release(tx: Tx, lines: Iterable[tuple[UUID, UUID, int]], reference: UU
     await _give_up(tx, lines, reference, reason, leaves=False)
 
 
+async def take_out(
+    tx: Tx, merchant_id: UUID, lines: Iterable[tuple[UUID, int]], reference: UUID, reason: str
+) -> None:
+    """Goods leave that no order had reserved: (SKU id, pieces) go off what is on hand. One statement.
+
+    Raises `Conflict` (`out_of_stock`, with the SKUs) when more of a SKU is reserved than would stay.
+    """
+    pieces: Counter[UUID] = Counter()
+    for sku_id, quantity in lines:
+        pieces[sku_id] += quantity
+    taken = await repository.take_out(tx, merchant_id, pieces, reference, reason)
+    if len(taken) != len(pieces):
+        raise Conflict(
+            "There is not enough on hand that no order has reserved.",
+            code="out_of_stock",
+            skus=[ref(merchant_id, sku_id) for sku_id in pieces if sku_id not in taken],
+        )
+
+
 async def take_back(
     tx: Tx, merchant_id: UUID, lines: Iterable[tuple[UUID, int]], reference: UUID, reason: str
 ) -> None:
@@ -96,6 +115,11 @@ async def take_back(
         pieces[sku_id] += quantity
     if pieces and await repository.take_back(tx, merchant_id, pieces, reference, reason) != len(pieces):
         raise _too_many()
+
+
+async def lock(tx: Tx, merchant_id: UUID, skus: Sequence[UUID]) -> None:
+    """Nobody else moves these SKUs' stock before the transaction ends. In key order, as every move takes them."""
+    await repository.lock(tx, merchant_id, skus)
 
 
 async def _give_up(

@@ -11,6 +11,7 @@ import threading
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as BinasciiError
+from datetime import datetime
 from uuid import UUID, uuid5
 
 from core.kit.errors import NotFound
@@ -37,6 +38,12 @@ def new_id() -> UUID:
         ms, sequence = _last_ms, _sequence
     tail = int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
     return UUID(int=(ms << 80) | (0x7 << 76) | (sequence << 64) | (0b10 << 62) | tail)
+
+
+def first_id(at: datetime) -> UUID:
+    """What all ids made at `at` or later are not below, and all made before are: the bound of a period in ids."""
+    ms = min(max(int(at.timestamp() * 1000), 0), (1 << 48) - 1)
+    return UUID(int=(ms << 80) | (0x7 << 76) | (0b10 << 62))
 
 
 def derived_id(namespace: UUID, name: str) -> UUID:

@@ -26,6 +26,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pins: Mapping[str, bool] = {}
     pool_size: int = 4
     sandbox: bool = False
+    sandbox_url: str = ""
+    sandbox_port: int = 0
+    sandbox_account: str = "market"
     demo: bool = False
     registration: bool = True
     currency: str = "CNY"
@@ -34,6 +37,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     auto_receive: int = 10 * 86400
     auto_service: int = 30 * 86400
     aftersales_window: int = 7 * 86400
+    aftersales_answer: int = 2 * 86400
+    aftersales_return: int = 7 * 86400
+    aftersales_inspect: int = 10 * 86400
+    waybill_changes: int = 86400
+    payout_every: int = 86400
     access_token_ttl: int = 3600
     refresh_token_ttl: int = 30 * 86400
     rate_limits: bool = True

@@ -1,6 +1,7 @@
 """Does the ledger agree with itself and with what was sold? Each transfer balances by construction; the rest is here."""
 
 from collections.abc import Callable, Iterator, Mapping
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -8,52 +9,11 @@ import msgspec
 from core.db.tx import Tx
 from core.kit.ids import MARKET_ID, ref
 from core.kit.money import format_yuan
+from core.ledger import check_rows as rows
 from core.ledger.rules import GROW_ON_CREDIT, GROW_ON_DEBIT
 from core.ledger.service import Balance, accounts
 
 MAX_PROBLEMS = 100
-
-# What payment froze, where it stands now, what the gateway took in and gave back, and what orders and payments say: each
-# order once. Money that an order brought is refunded, given back to the market, or kept by somebody.
-_ORDERS = """
-with moved as (
-  select reference, merchant_id,
-    coalesce(sum(amount) filter (where code in ('pay.buyer', 'pay.subsidy')), 0)::bigint as frozen,
-    (coalesce(sum(amount) filter (where credit_owner = merchant_id and credit_kind = 'frozen'), 0)
-     - coalesce(sum(amount) filter (where debit_owner = merchant_id and debit_kind = 'frozen'), 0))::bigint as still,
-    (coalesce(sum(amount) filter (where credit_kind in ('frozen', 'payable', 'revenue')), 0)
-     - coalesce(sum(amount) filter (where debit_kind in ('frozen', 'payable', 'revenue')), 0))::bigint as kept,
-    (coalesce(sum(amount) filter (where credit_kind = 'revenue'), 0)
-     - coalesce(sum(amount) filter (where debit_kind = 'revenue'), 0))::bigint as revenue,
-    coalesce(sum(amount) filter (where code = 'refund.buyer'), 0)::bigint as to_buyer,
-    coalesce(sum(amount) filter (where code = 'refund.done'), 0)::bigint as arrived,
-    coalesce(sum(amount) filter (where code in ('refund.subsidy', 'refund.deduction')), 0)::bigint as to_market,
-    coalesce(sum(amount) filter (where code in ('pay.buyer', 'late.in')), 0)::bigint as captured
-  from ledger_transfer group by reference, merchant_id),
-legs as (
-  select l.order_id, l.merchant_id, sum(l.amount)::bigint as paid,
-    coalesce(sum(l.refunded_amount) filter (where p.status = 'paid'), 0)::bigint as sent_back
-  from payment_leg l join payment p on p.account_id = l.account_id and p.id = l.payment_id
-  where p.status in ('paid', 'refunding', 'refunded') and l.order_id is not null
-  group by l.order_id, l.merchant_id),
-facts as (
-  select o.id, o.merchant_id, o.number, o.released_at is not null as is_released,
-    case when o.paid_at is null then 0 else o.payable + o.market_borne end as due,
-    o.refunded_amount, o.refunded_amount + o.refunding_amount as decided,
-    o.refunded_market + o.deducted_market as given_back, o.commission - o.refunded_commission as fee,
-    coalesce(m.frozen, 0) as frozen, coalesce(m.still, 0) as still, coalesce(m.kept, 0) as kept,
-    coalesce(m.revenue, 0) as revenue, coalesce(m.to_buyer, 0) as to_buyer, coalesce(m.arrived, 0) as arrived,
-    coalesce(m.to_market, 0) as to_market, coalesce(m.captured, 0) as captured, coalesce(l.paid, 0) as paid,
-    coalesce(l.sent_back, 0) as sent_back
-  from orders o
-  left join moved m on m.reference = o.id and m.merchant_id = o.merchant_id
-  left join legs l on l.order_id = o.id and l.merchant_id = o.merchant_id)
-select * from facts
-where frozen <> due or captured <> paid or to_buyer <> decided or arrived <> refunded_amount or sent_back <> arrived
-  or to_market <> given_back or frozen <> to_buyer + to_market + kept
-  or (is_released and (still <> 0 or revenue <> fee))
-order by id limit $1
-"""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -71,12 +31,18 @@ class CheckResult(msgspec.Struct, frozen=True):
     problems: list[Problem]
 
 
-async def check(tx: Tx) -> CheckResult:
-    """Look at all accounts and orders, in two statements. Needs the platform or the system scope."""
-    balances = await accounts(tx)
-    problems = [p for b in balances if (p := _below_zero(b)) is not None]
-    for row in await tx.fetch(_ORDERS, MAX_PROBLEMS):
+async def check(tx: Tx, *, sums: bool = True) -> CheckResult:
+    """Look at all accounts, orders, payouts and calls, a statement each. Needs the platform or the system scope.
+
+    Reads every transfer three times, which takes a while when there are millions of them; without `sums` twice: then
+    balances are not compared with the transfers that they are made of.
+    """
+    problems = [p for b in await accounts(tx) if (p := _below_zero(b)) is not None]
+    for row in await tx.fetch(rows.ORDERS, MAX_PROBLEMS):
         problems += _of_order(row)
+    for sql, told in _OTHERS:
+        if sums or sql is not rows.SUMS:
+            problems += [told(row) for row in await tx.fetch(sql, MAX_PROBLEMS)]
     return CheckResult(not problems, problems[:MAX_PROBLEMS])
 
 
@@ -92,6 +58,7 @@ def _of_order(row: asyncpg.Record) -> Iterator[Problem]:
     if row["captured"] != row["paid"]:
         text = f"was paid {yuan['paid']} by the payments, {yuan['captured']} by the gateway account."
         yield problem("order_captured", text)
+    yield from _earnings_of(row, yuan, problem)
     if row["is_released"] and row["still"]:
         yield problem("order_not_released", f"is released, but {yuan['still']} of it is still frozen.")
     elif row["is_released"] and row["revenue"] != row["fee"]:
@@ -100,13 +67,28 @@ def _of_order(row: asyncpg.Record) -> Iterator[Problem]:
     yield from _refunds_of(row, yuan, problem)
 
 
+def _earnings_of(
+    row: asyncpg.Record, yuan: Mapping[str, str], problem: Callable[[str, str], Problem]
+) -> Iterator[Problem]:
+    books = (row["earned"], row["given_up"])
+    if row["unlike_earners"] or books != (row["earnings_due"], row["refunded_earnings"]):
+        text = (
+            f"gives earners {yuan['earnings_due']}, of which refunds took {yuan['refunded_earnings']}; the books say "
+            f"{yuan['earned']} and {yuan['given_up']}."
+        )
+        yield problem("order_earnings", text)
+    if row["listed"] != row["to_merchant"]:
+        text = f"made {yuan['to_merchant']} payable; what payouts are made of says {yuan['listed']}."
+        yield problem("order_payable", text)
+
+
 def _refunds_of(
     row: asyncpg.Record, yuan: Mapping[str, str], problem: Callable[[str, str], Problem]
 ) -> Iterator[Problem]:
     if row["to_buyer"] != row["decided"]:
         text = f"has refunds of {yuan['decided']}; {yuan['to_buyer']} were taken for them."
         yield problem("order_refunded", text)
-    if row["arrived"] != row["refunded_amount"] or row["sent_back"] != row["arrived"]:
+    if row["arrived"] != row["refunded_amount"] + row["unsettled"] or row["sent_back"] != row["arrived"]:
         text = (
             f"says that {yuan['refunded_amount']} of refunds arrived; the books say {yuan['arrived']}, "
             f"the payments {yuan['sent_back']}."
@@ -128,5 +110,55 @@ def _below_zero(balance: Balance) -> Problem | None:
     grown = amount if kind in GROW_ON_DEBIT else -amount if kind in GROW_ON_CREDIT else 0
     if grown >= 0:
         return None
-    owner = "the market" if balance.account.owner == MARKET_ID else ref(balance.account.owner)
-    return Problem("account_below_zero", f"Account {kind} of {owner} stands at {format_yuan(grown)}.")
+    text = f"Account {kind} of {_owner(balance.account.owner)} stands at {format_yuan(grown)}."
+    return Problem("account_below_zero", text)
+
+
+def _owner(owner: UUID) -> str:
+    return "the market" if owner == MARKET_ID else ref(owner)
+
+
+def _sum(row: asyncpg.Record) -> Problem:
+    text = (
+        f"Account {row['kind']} of {_owner(row['owner'])} was rolled up to {format_yuan(row['rolled'])}; its transfers add "
+        f"up to {format_yuan(row['moved'])}."
+    )
+    return Problem("balance", text)
+
+
+def _payable(row: asyncpg.Record) -> Problem:
+    text = (
+        f"Merchant {ref(row['merchant_id'])} is owed {format_yuan(row['payable'])}; what its next payout is made of adds "
+        f"up to {format_yuan(row['listed'])}."
+    )
+    return Problem("payable", text)
+
+
+def _cash(row: asyncpg.Record) -> Problem:
+    text = (
+        f"Merchant {ref(row['merchant_id'])} has {format_yuan(row['gateway'])} at the payment service and nothing on its "
+        f"way; {format_yuan(row['owed'])} of it is spoken for."
+    )
+    return Problem("cash", text)
+
+
+def _call(row: asyncpg.Record) -> Problem:
+    made, posted = format_yuan(row["made"]), format_yuan(row["posted"])
+    about = ref(row["merchant_id"], row["about"])
+    text = f"Calls of the sort {row['sort']} moved {made} for {about}; the books say {posted}."
+    return Problem("call", text)
+
+
+def _payout(row: asyncpg.Record) -> Problem:
+    text = f"Payout {row['number']} of {format_yuan(row['amount'])} is {row['status']}; the books do not say the same."
+    return Problem("payout", text)
+
+
+# Statements of problems, and how they are told.
+_OTHERS: tuple[tuple[str, Callable[[asyncpg.Record], Problem]], ...] = (
+    (rows.PAYABLE, _payable),
+    (rows.CASH, _cash),
+    (rows.CALLS, _call),
+    (rows.PAYOUTS, _payout),
+    (rows.SUMS, _sum),
+)

@@ -42,3 +42,32 @@ ledger_transfer = sa.Table(
     sa.Index("ix_ledger_transfer_credit", "credit_owner", "credit_kind"),
     info=access(Owner.MERCHANT, append_only=True),
 )
+
+# Balances are sums: what was rolled up until now (`ledger_balance`) and what came since (`ledger_recent`), one row for each
+# side of a transfer. Rolling up moves rows from the one to the other in one statement, so every reader sees each once.
+ledger_recent = sa.Table(
+    "ledger_recent",
+    METADATA,
+    uuid("merchant_id", primary_key=True),
+    uuid("transfer_id", primary_key=True),
+    text("side", primary_key=True),
+    uuid("owner"),
+    text("kind"),
+    fen("debit"),
+    fen("credit"),
+    one_of("side", "debit", "credit"),
+    sa.Index("ix_ledger_recent_account", "owner", "kind"),
+    info=access(Owner.MERCHANT),
+)
+
+ledger_balance = sa.Table(
+    "ledger_balance",
+    METADATA,
+    uuid("merchant_id", primary_key=True),
+    uuid("owner", primary_key=True),
+    text("kind", primary_key=True),
+    fen("debit"),
+    fen("credit"),
+    sa.Index("ix_ledger_balance_account", "owner", "kind"),
+    info=access(Owner.MERCHANT),
+)

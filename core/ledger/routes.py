@@ -57,7 +57,8 @@ async def transfers(
     cursor: str | None = None,
     limit: int = DEFAULT_LIMIT,
 ) -> Page[TransferView]:
-    """Transfers, newest first. `reference`: the id or number of an order, or of a trade for all its orders."""
+    """Transfers, newest first. `reference`: the id or number of an order or payout, or of a trade for all its orders;
+    or the number of a refund, for its order."""
     references = await service.resolve(tx, reference) if reference is not None else None
     shop = parse_ref(merchant_id) if merchant_id is not None else None
     return await _page(tx, shop, references, cursor, limit)

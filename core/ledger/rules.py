@@ -1,4 +1,5 @@
-"""Which transfers a step of an order makes. Pure; amounts in fen.
+"""Which transfers a step of an order makes; those of refunds, late payments and payouts are in `core.ledger.back`. Pure;
+amounts in fen.
 
 An account is (owner, kind). Every transfer carries the order's merchant, also where an account is the market's. Ids are
 derived from what caused them, so that posting a step twice writes nothing new. A transfer of 0 is no transfer.
@@ -7,14 +8,22 @@ derived from what caused them, so that posting a step twice writes nothing new. 
 |---|---|---|---|
 | gateway | merchant | debit | the channel's sub-account of the merchant |
 | frozen | merchant, earner | credit | money of orders that are not released |
-| payable | merchant, earner | credit | money that the next payout owes |
+| payable | merchant, earner | credit | money that the next payout, or split, owes |
 | refund_transit | merchant | credit | money on its way back to a buyer |
+| payout_transit | merchant | credit | money on its way to the merchant's bank |
+| deposit | merchant | credit | what the merchant left with the market as a security |
+| debt | merchant, earner | debit | what the market advanced for it |
 | funds | market | debit | the market's own money in the channel; may run below 0 until it is topped up |
 | subsidy | market | debit | what the market gave away |
 | revenue | market | credit | commission earned |
+
+There are two sorts of transfers. A decision (an order is paid or released, a refund, a payout) is posted with what decides
+it: what is owed to whom. Cash, which is every transfer of `gateway`, stands for what the payment service did, and is posted
+when that is known: when a payment was captured, or a call (`core.payment.calls`) is done. So the gateway accounts are the
+service's own books but for what is on its way, and equal them once no call is waiting.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -28,14 +37,29 @@ PAY_EARNING = "pay.earning"
 RELEASE_COMMISSION = "release.commission"
 RELEASE_PAYABLE = "release.payable"
 RELEASE_EARNING = "release.earning"
+RELEASE_NETTED = "release.netted"
+SPLIT_COMMISSION = "split.commission"
+SPLIT_EARNING = "split.earning"
+SPLIT_RECOVERED = "split.recovered"
 REFUND_BUYER = "refund.buyer"
 REFUND_SUBSIDY = "refund.subsidy"
 REFUND_DEDUCTION = "refund.deduction"
-REFUND_FUNDS = "refund.funds"
 REFUND_COMMISSION = "refund.commission"
+REFUND_EARNING = "refund.earning"
+REFUND_DEPOSIT = "refund.deposit"
+REFUND_DEBT = "refund.debt"
+REFUND_FEE = "refund.fee"
+REFUND_ADVANCE = "refund.advance"
 REFUND_DONE = "refund.done"
+REFUND_FUNDS = "refund.funds"
+REFUND_WITHHELD = "refund.withheld"
 LATE_IN = "late.in"
 LATE_OUT = "late.out"
+PAYOUT_NETTED = "payout.netted"
+PAYOUT_SENT = "payout.sent"
+PAYOUT_DONE = "payout.done"
+PAYOUT_RECOVERED = "payout.recovered"
+PAYOUT_RETURNED = "payout.returned"
 
 # In the order of an order's life; what happened at one moment is shown in this order.
 CODES = (
@@ -46,14 +70,29 @@ CODES = (
     RELEASE_COMMISSION,
     RELEASE_PAYABLE,
     RELEASE_EARNING,
+    RELEASE_NETTED,
+    SPLIT_COMMISSION,
+    SPLIT_EARNING,
+    SPLIT_RECOVERED,
     REFUND_BUYER,
     REFUND_SUBSIDY,
     REFUND_DEDUCTION,
-    REFUND_FUNDS,
     REFUND_COMMISSION,
+    REFUND_EARNING,
+    REFUND_DEPOSIT,
+    REFUND_DEBT,
+    REFUND_FEE,
+    REFUND_ADVANCE,
     REFUND_DONE,
+    REFUND_FUNDS,
+    REFUND_WITHHELD,
     LATE_IN,
     LATE_OUT,
+    PAYOUT_NETTED,
+    PAYOUT_SENT,
+    PAYOUT_DONE,
+    PAYOUT_RECOVERED,
+    PAYOUT_RETURNED,
 )
 
 # Accounts that may never run below zero, by the side they grow on. The market's own accounts may: `funds` is topped up
@@ -70,7 +109,7 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class Transfer(msgspec.Struct, frozen=True):
-    """`amount` fen (above 0) from `credit` to `debit` in the bookkeeper's sense; `reference` is the order."""
+    """`amount` fen (above 0) from `credit` to `debit` in the bookkeeper's sense; `reference` is the order, or the payout."""
 
     id: UUID
     merchant_id: UUID
@@ -82,17 +121,19 @@ class Transfer(msgspec.Struct, frozen=True):
 
 
 class Earning(msgspec.Struct, frozen=True):
-    """What somebody besides the merchant and the market earns on an order, borne by the merchant."""
+    """What somebody besides the merchant and the market earns on an order, borne by the merchant. `netted` of it pays what
+    the earner owed when the order was released."""
 
     owner: UUID
     amount: int
+    netted: int = 0
 
 
 class OrderMoney(msgspec.Struct, frozen=True):
     """The money of one order as frozen at placement.
 
     `payable` is what the buyer pays, `market_borne` what the market adds for discounts it bears, `commission` the
-    market's fee, taken at release.
+    market's fee, taken at release. Each earner is in `earnings` once.
     """
 
     merchant_id: UUID
@@ -107,36 +148,30 @@ class OrderMoney(msgspec.Struct, frozen=True):
         """What payment freezes for the merchant, its earners included."""
         return self.payable + self.market_borne
 
+    @property
+    def earned(self) -> int:
+        """What all earners earn."""
+        return sum(e.amount for e in self.earnings)
 
-class RefundMoney(msgspec.Struct, frozen=True):
-    """A refund in fen. `amount` goes to the buyer; `market_borne`, of the discounts that the market had paid for, and
-    `deducted_market`, withheld from the buyer, go to the market. `commission` is the part of its fee that the market gives
-    up; it has been taken only when the order's money was `released`."""
-
-    merchant_id: UUID
-    order_id: UUID
-    refund_id: UUID
-    amount: int
-    market_borne: int = 0
-    deducted_market: int = 0
-    commission: int = 0
-    released: bool = False
+    @property
+    def netted(self) -> int:
+        """What of that pays for what earners owed."""
+        return sum(e.netted for e in self.earnings)
 
 
 def pay_transfers(order: OrderMoney) -> list[Transfer]:
-    """The order was paid: the buyer's money and the market's share of the discounts are frozen.
+    """The order was paid: the buyer's money and the market's share of the discounts are frozen, the earners' part of it for
+    them. The market's share itself comes by a call (`subsidised_transfers`).
 
     Raises `ValueError` when the earners are promised more than there is.
     """
-    if sum(e.amount for e in order.earnings) > order.frozen:
+    if order.earned > order.frozen:
         raise ValueError("earnings exceed the money of the order")
     gateway, frozen = Account(order.merchant_id, "gateway"), Account(order.merchant_id, "frozen")
-    funds, subsidy = Account(MARKET_ID, "funds"), Account(MARKET_ID, "subsidy")
-    return _drop_zero(
+    return drop_zero(
         [
             _transfer(order, PAY_BUYER, gateway, frozen, order.payable),
-            _transfer(order, PAY_SUBSIDY, subsidy, frozen, order.market_borne),
-            _transfer(order, PAY_FUNDS, gateway, funds, order.market_borne),
+            _transfer(order, PAY_SUBSIDY, Account(MARKET_ID, "subsidy"), frozen, order.market_borne),
             *(
                 _transfer(order, PAY_EARNING, frozen, Account(e.owner, "frozen"), e.amount, owner=e.owner)
                 for e in order.earnings
@@ -145,105 +180,59 @@ def pay_transfers(order: OrderMoney) -> list[Transfer]:
     )
 
 
+def subsidised_transfers(order: OrderMoney) -> list[Transfer]:
+    """The channel has added the market's share of the discounts to the order's leg."""
+    gateway, funds = Account(order.merchant_id, "gateway"), Account(MARKET_ID, "funds")
+    return drop_zero([_transfer(order, PAY_FUNDS, gateway, funds, order.market_borne)])
+
+
 def release_transfers(order: OrderMoney) -> list[Transfer]:
-    """The after-sales window is over: commission to the market (see `commission_at_release`), the rest to the merchant.
+    """The after-sales window is over: commission to the market (see `commission_at_release`), the rest to the merchant, and
+    to the earners, less what these owe.
 
     `order` is what refunds have left of it.
     """
-    frozen = Account(order.merchant_id, "frozen")
-    left = order.frozen - sum(e.amount for e in order.earnings)
-    commission = commission_at_release(order)
-    return _drop_zero(
-        [
-            _transfer(order, RELEASE_COMMISSION, frozen, Account(MARKET_ID, "revenue"), commission),
-            _transfer(
-                order, RELEASE_PAYABLE, frozen, Account(order.merchant_id, "payable"), left - commission
-            ),
-            *(
-                _transfer(
-                    order,
-                    RELEASE_EARNING,
-                    Account(e.owner, "frozen"),
-                    Account(e.owner, "payable"),
-                    e.amount,
-                    owner=e.owner,
-                )
-                for e in order.earnings
-            ),
+    shop = order.merchant_id
+    frozen, commission = Account(shop, "frozen"), commission_at_release(order)
+    left = order.frozen - order.earned - commission
+    released = [
+        _transfer(order, RELEASE_COMMISSION, frozen, Account(MARKET_ID, "revenue"), commission),
+        _transfer(order, RELEASE_PAYABLE, frozen, Account(shop, "payable"), left),
+    ]
+    for e in order.earnings:
+        theirs = Account(e.owner, "payable")
+        released += [
+            _transfer(order, RELEASE_EARNING, Account(e.owner, "frozen"), theirs, e.amount, owner=e.owner),
+            _transfer(order, RELEASE_NETTED, theirs, Account(e.owner, "debt"), e.netted, owner=e.owner),
         ]
-    )
+    return drop_zero(released)
 
 
 def commission_at_release(order: OrderMoney) -> int:
     """What the market gets of its fee: at most what is frozen, so that an order never leaves its merchant owing money for
     having sold."""
-    return min(order.commission, order.frozen - sum(e.amount for e in order.earnings))
+    return min(order.commission, order.frozen - order.earned)
 
 
-def refund_transfers(refund: RefundMoney) -> list[Transfer]:
-    """A refund was decided: the buyer's money is on its way, the market has its share back and gives up its fee.
-
-    Until the release everything comes out of what is frozen and the fee was never taken; afterwards it comes out of what
-    the merchant is owed. What is withheld for the merchant stays where it is.
-    """
-    source = Account(refund.merchant_id, "payable" if refund.released else "frozen")
-    funds, subsidy = Account(MARKET_ID, "funds"), Account(MARKET_ID, "subsidy")
-    to_market = refund.market_borne + refund.deducted_market
-    gateway, revenue = Account(refund.merchant_id, "gateway"), Account(MARKET_ID, "revenue")
-    return _drop_zero(
+def split_transfers(order: OrderMoney) -> list[Transfer]:
+    """The channel has split the order's leg: the market has `order.commission` and what earners owed it, earners the rest of
+    theirs."""
+    gateway, funds = Account(order.merchant_id, "gateway"), Account(MARKET_ID, "funds")
+    return drop_zero(
         [
-            _refund_transfer(refund, REFUND_BUYER, source, _in_transit(refund), refund.amount),
-            _refund_transfer(refund, REFUND_SUBSIDY, source, subsidy, refund.market_borne),
-            _refund_transfer(refund, REFUND_DEDUCTION, source, subsidy, refund.deducted_market),
-            _refund_transfer(refund, REFUND_FUNDS, funds, gateway, to_market),
-            _refund_transfer(
-                refund, REFUND_COMMISSION, revenue, source, refund.commission if refund.released else 0
+            _transfer(order, SPLIT_COMMISSION, funds, gateway, order.commission),
+            *(
+                _transfer(
+                    order,
+                    SPLIT_EARNING,
+                    Account(e.owner, "payable"),
+                    gateway,
+                    e.amount - e.netted,
+                    owner=e.owner,
+                )
+                for e in order.earnings
             ),
-        ]
-    )
-
-
-def refund_done_transfers(refund: RefundMoney) -> list[Transfer]:
-    """The channel has sent the buyer's money back."""
-    gateway = Account(refund.merchant_id, "gateway")
-    return _drop_zero([_refund_transfer(refund, REFUND_DONE, _in_transit(refund), gateway, refund.amount)])
-
-
-def late_payment_transfers(payment_id: UUID, legs: Iterable[tuple[UUID, UUID, int]]) -> list[Transfer]:
-    """Money came for a trade that is closed or already paid: it is on its way back at once.
-
-    `legs` are (merchant id, order id, fen). An order can be paid late more than once, so the payment names the ids.
-    """
-    return _drop_zero(
-        [
-            Transfer(
-                derived_id(payment_id, f"{LATE_IN}:{order}"),
-                merchant,
-                Account(merchant, "gateway"),
-                Account(merchant, "refund_transit"),
-                amount,
-                LATE_IN,
-                order,
-            )
-            for merchant, order, amount in legs
-        ]
-    )
-
-
-def late_refund_transfers(payment_id: UUID, legs: Iterable[tuple[UUID, UUID, int]]) -> list[Transfer]:
-    """The channel has sent a late payment back; `legs` as in `late_payment_transfers`."""
-    return _drop_zero(
-        [
-            Transfer(
-                derived_id(payment_id, f"{LATE_OUT}:{order}"),
-                merchant,
-                Account(merchant, "refund_transit"),
-                Account(merchant, "gateway"),
-                amount,
-                LATE_OUT,
-                order,
-            )
-            for merchant, order, amount in legs
+            _transfer(order, SPLIT_RECOVERED, funds, gateway, order.netted),
         ]
     )
 
@@ -257,19 +246,8 @@ def _transfer(
     )
 
 
-def _refund_transfer(
-    refund: RefundMoney, code: str, debit: Account, credit: Account, amount: int
-) -> Transfer:
-    return Transfer(
-        derived_id(refund.refund_id, code), refund.merchant_id, debit, credit, amount, code, refund.order_id
-    )
-
-
-def _in_transit(refund: RefundMoney) -> Account:
-    return Account(refund.merchant_id, "refund_transit")
-
-
-def _drop_zero(transfers: Sequence[Transfer]) -> list[Transfer]:
+def drop_zero(transfers: Sequence[Transfer]) -> list[Transfer]:
+    """The transfers of some amount. Raises `ValueError` for one below zero."""
     if any(t.amount < 0 for t in transfers):
         raise ValueError("a transfer cannot be negative")
     return [t for t in transfers if t.amount]

@@ -17,7 +17,7 @@ class AccountView(msgspec.Struct, frozen=True):
 
 
 class TransferView(msgspec.Struct, frozen=True):
-    """One transfer; `reference` is the order's id."""
+    """One transfer; `reference` is the id of the order, or of the payout."""
 
     id: str
     merchant_id: str

@@ -12,25 +12,31 @@ from core.kit.errors import NotFound
 from core.kit.ids import parse_pair, parse_ref
 from core.ledger.rules import CODES, Account, Transfer
 
+# Both sides of each transfer that is new go to what is not rolled up yet.
 _POST = """
-insert into ledger_transfer
-  (merchant_id, id, debit_owner, debit_kind, credit_owner, credit_kind, amount, code, reference, at)
-select t.*, $10 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::bigint[],
-                            $8::text[], $9::uuid[]) t
-on conflict do nothing
+with posted as (
+  insert into ledger_transfer
+    (merchant_id, id, debit_owner, debit_kind, credit_owner, credit_kind, amount, code, reference, at)
+  select t.*, $10 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::bigint[],
+                              $8::text[], $9::uuid[]) t
+  on conflict do nothing
+  returning merchant_id, id, debit_owner, debit_kind, credit_owner, credit_kind, amount
+)
+insert into ledger_recent (merchant_id, transfer_id, side, owner, kind, debit, credit)
+select merchant_id, id, 'debit', debit_owner, debit_kind, amount, 0 from posted
+union all select merchant_id, id, 'credit', credit_owner, credit_kind, 0, amount from posted
 """
 
 _COLUMNS = "merchant_id, id, debit_owner, debit_kind, credit_owner, credit_kind, amount, code, reference, at"
 
 _ACCOUNTS = """
 select owner, kind, sum(debit)::bigint as debit, sum(credit)::bigint as credit from (
-  select debit_owner as owner, debit_kind as kind, amount as debit, 0 as credit from ledger_transfer
-  where $1::uuid is null or merchant_id = $1
+  select owner, kind, debit, credit from ledger_balance
+  where ($1::uuid is null or merchant_id = $1) and ($2::uuid is null or owner = $2)
   union all
-  select credit_owner, credit_kind, 0, amount from ledger_transfer where $1::uuid is null or merchant_id = $1
-) legs
-where $2::uuid is null or owner = $2
-group by owner, kind order by owner, kind
+  select owner, kind, debit, credit from ledger_recent
+  where ($1::uuid is null or merchant_id = $1) and ($2::uuid is null or owner = $2)
+) sides group by owner, kind order by owner, kind
 """
 
 _PAGE = f"""
@@ -47,6 +53,16 @@ _BY_TRADE = "select id from orders where trade_id = $1"
 _BY_NUMBER = """
 select id from orders where number = $1
 union select o.id from orders o join trade t on t.id = o.trade_id where t.number = $1
+union select order_id from refund where number = $1
+union select id from payout where number = $1
+"""
+
+# Where the orders' money went on from the merchant's payable: the payouts that it was in.
+_PAYOUTS = """
+select e.order_id, p.number, p.status, p.amount, p.done_at, sum(e.amount)::bigint as brought
+from payout_entry e join payout p on p.merchant_id = e.merchant_id and p.id = e.payout_id
+where e.order_id = any($1) group by e.order_id, p.number, p.status, p.amount, p.done_at, p.created_at
+order by p.created_at, e.order_id
 """
 
 # A day is the market's: China has one time zone, without summer time.
@@ -68,6 +84,18 @@ class Posted(msgspec.Struct, frozen=True):
 
     transfer: Transfer
     at: datetime
+
+
+class PaidOut(msgspec.Struct, frozen=True):
+    """A payout that `brought` fen of an order's money went into; `amount` is the whole payout. `done_at` is when the bank
+    had it or had returned it."""
+
+    order_id: UUID
+    number: str
+    status: str
+    amount: int
+    done_at: datetime | None
+    brought: int
 
 
 class Balance(msgspec.Struct, frozen=True):
@@ -107,7 +135,7 @@ async def post(tx: Tx, transfers: Sequence[Transfer]) -> None:
 async def accounts(tx: Tx, merchant_id: UUID | None = None, *, owner: UUID | None = None) -> list[Balance]:
     """Balances of the accounts that `merchant_id`'s orders moved (all merchants' when None), by owner and kind.
 
-    With `owner`, of that owner's accounts only.
+    With `owner`, of that owner's accounts only. Reads what was rolled up and what came since, never the transfers.
     """
     rows = await tx.fetch(_ACCOUNTS, merchant_id, owner)
     return [Balance(Account(r["owner"], r["kind"]), r["debit"], r["credit"]) for r in rows]
@@ -135,7 +163,8 @@ async def statements(tx: Tx, merchant_id: UUID, before: date | None, limit: int)
 
 
 async def resolve(tx: Tx, reference: str) -> list[UUID]:
-    """The orders that `reference` means: an order's or trade's id as clients know it, or its number.
+    """What transfers refer to that `reference` means: an order's, trade's or payout's id as clients know it, or the number
+    of one of them or of a refund, which means its order.
 
     Empty when it means none. Reads what the transaction's scope may see.
     """
@@ -152,18 +181,23 @@ async def resolve(tx: Tx, reference: str) -> list[UUID]:
 
 
 async def trace(tx: Tx, reference: str) -> list[Posted]:
-    """Every transfer of the orders that `reference` means (see `resolve`), in the order they happened.
+    """Every transfer of what `reference` means (see `resolve`), in the order they happened.
 
-    Raises `NotFound` when it means no order.
+    Raises `NotFound` when it means nothing.
     """
     found = await resolve(tx, reference)
     if not found:
-        raise NotFound(f"No order or trade has the id or number {reference[:60]!r}.")
+        raise NotFound(f"No order, trade, refund or payout has the id or number {reference[:60]!r}.")
     posted = [_posted(r) for r in await tx.fetch(_TRACE, found)]
     rank = {code: index for index, code in enumerate(CODES)}
     return sorted(
         posted, key=lambda p: (p.at, found.index(p.transfer.reference), rank.get(p.transfer.code, len(rank)))
     )
+
+
+async def payouts_of(tx: Tx, references: Sequence[UUID]) -> list[PaidOut]:
+    """The payouts that the money of these orders went into, in the order they were made out."""
+    return [PaidOut(*row) for row in await tx.fetch(_PAYOUTS, list(references))]
 
 
 def _posted(row: asyncpg.Record) -> Posted:

@@ -6,16 +6,34 @@ from uuid import UUID
 from core.kit.ids import MARKET_ID, ref
 from core.kit.money import format_yuan
 from core.ledger.rules import Account
-from core.ledger.service import Posted
+from core.ledger.service import PaidOut, Posted
 
 
-def trace_text(posted: Sequence[Posted]) -> str:
-    """The way of an order's money, one transfer a line, amounts in yuan, and where it stands now.
+def trace_text(posted: Sequence[Posted], payouts: Sequence[PaidOut] = ()) -> str:
+    """The way of an order's money, one transfer a line, amounts in yuan, and where it stands now; then the payouts that what
+    became payable went into.
 
     `debit <- credit` reads as: the amount entered the left account out of the right one.
     """
     if not posted:
         return "No money has moved for this order."
+    return "\n".join([_table(posted), *map(_paid_out, payouts)])
+
+
+def _paid_out(payout: PaidOut) -> str:
+    end = {
+        "sending": "is on its way to the bank",
+        "paid": "reached the bank",
+        "returned": "was returned by the bank",
+    }
+    when = f" on {payout.done_at:%Y-%m-%d}" if payout.done_at is not None else ""
+    return (
+        f"{format_yuan(payout.brought)} of it is in payout {payout.number} of {format_yuan(payout.amount)}, which "
+        f"{end[payout.status]}{when}."
+    )
+
+
+def _table(posted: Sequence[Posted]) -> str:
     merchants = list(dict.fromkeys(p.transfer.merchant_id for p in posted))
     rows = [
         (

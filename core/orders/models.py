@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from core.db.base import Owner, access, at, fen, json, number, one_of, secret, text, texts, uuid
+from core.db.base import Owner, access, at, fen, flag, json, number, one_of, secret, text, texts, uuid
 from core.db.registry import METADATA
 
 trade = sa.Table(
@@ -29,8 +29,9 @@ trade = sa.Table(
     info=access(Owner.BUYER),
 )
 
-# What refunds took: `refunding_amount` is on its way to the buyer, `refunded_amount` has arrived; `refunded_market` and
-# `deducted_market` went back to the market, `refunded_commission` is given up by it.
+# `earnings` is what others earn on the order, borne by the merchant. What refunds took: `refunding_amount` is on its way to
+# the buyer, `refunded_amount` has arrived; `refunded_market` and `deducted_market` went back to the market;
+# `refunded_commission` is given up by it, `refunded_earnings` by the earners.
 orders = sa.Table(
     "orders",
     METADATA,
@@ -54,6 +55,8 @@ orders = sa.Table(
     fen("refunded_commission", server_default="0"),
     fen("refunding_amount", server_default="0"),
     fen("deducted_market", server_default="0"),
+    fen("earnings", server_default="0"),
+    fen("refunded_earnings", server_default="0"),
     secret("address"),
     text("province", server_default=""),
     text("city", server_default=""),
@@ -84,11 +87,17 @@ orders = sa.Table(
         " and refunded_amount + refunding_amount + deducted_market <= payable",
         name="refunding",
     ),
+    sa.CheckConstraint(
+        "earnings between 0 and payable + market_borne and refunded_earnings between 0 and earnings",
+        name="earnings",
+    ),
     sa.Index("ix_orders_id", "id"),
-    sa.Index("ix_orders_phone", "merchant_id", "phone_index"),
+    sa.Index("ix_orders_phone", "phone_index", "merchant_id", "id"),
     sa.Index("ix_orders_trade", "trade_id"),
-    sa.Index("ix_orders_account", "account_id", "id"),
-    sa.Index("ix_orders_merchant_status", "merchant_id", "status", "id"),
+    # With the last column of these two, what the policies look at is in the index: counting reads nothing else.
+    sa.Index("ix_orders_account_status", "account_id", "status", "id", "merchant_id"),
+    sa.Index("ix_orders_merchant_status", "merchant_id", "status", "id", "account_id"),
+    sa.Index("ix_orders_status", "status", "id"),
     info=access(Owner.MERCHANT, buyer_read=True),
 )
 
@@ -108,6 +117,7 @@ order_line = sa.Table(
     text("title"),
     texts("specs"),
     text("image_url", nullable=True),
+    flag("requires_shipping", default=True),
     number("quantity"),
     fen("unit_price"),
     fen("amount"),
@@ -130,6 +140,7 @@ order_line = sa.Table(
         name="cancelled_quantity",
     ),
     sa.Index("ix_order_line_order", "merchant_id", "order_id"),
+    sa.Index("ix_order_line_sku", "merchant_id", "sku_id", "order_id"),
     info=access(Owner.MERCHANT, buyer_read=True),
 )
 
@@ -158,20 +169,47 @@ order_discount = sa.Table(
     info=access(Owner.MERCHANT, buyer_read=True),
 )
 
+# What somebody else earns on a line: an account that brought the buyer, for instance. The merchant bears it.
+order_earning = sa.Table(
+    "order_earning",
+    METADATA,
+    uuid("merchant_id", primary_key=True),
+    uuid("id", primary_key=True),
+    uuid("order_id"),
+    uuid("line_id"),
+    uuid("owner_id"),
+    text("plugin"),
+    text("label"),
+    fen("amount"),
+    fen("refunded_amount", server_default="0"),
+    at("paid_at"),
+    sa.ForeignKeyConstraint(*_ORDER),
+    sa.CheckConstraint("amount > 0 and refunded_amount between 0 and amount", name="amount"),
+    sa.Index("ix_order_earning_order", "merchant_id", "order_id"),
+    info=access(Owner.MERCHANT),
+)
+
+# `cause`: a plugin holds the order by itself (`plugin`), or core does because the plugin failed when it was asked about the
+# captured order (`paying`) or has not settled a refund (`refund`); a plugin lifts only its own.
 order_hold = sa.Table(
     "order_hold",
     METADATA,
     uuid("merchant_id", primary_key=True),
     uuid("order_id", primary_key=True),
     text("plugin", primary_key=True),
+    text("cause", primary_key=True, server_default="plugin"),
     uuid("account_id"),
     text("reason"),
     at("until"),
     at("created_at", nullable=False),
     sa.ForeignKeyConstraint(*_ORDER),
+    one_of("cause", "plugin", "paying", "refund"),
+    sa.Index("ix_order_hold_order", "order_id"),
+    sa.Index("ix_order_hold_account", "account_id"),
     info=access(Owner.MERCHANT, buyer_read=True),
 )
 
+# `event`: the status moved, or a hold was put on the order or taken off, which leaves the status as it is.
 order_log = sa.Table(
     "order_log",
     METADATA,
@@ -183,8 +221,10 @@ order_log = sa.Table(
     text("old_status"),
     text("new_status"),
     text("reason"),
+    text("event", server_default="moved"),
     at("at", nullable=False),
     sa.ForeignKeyConstraint(*_ORDER),
+    one_of("event", "moved", "held", "lifted"),
     sa.Index("ix_order_log_order", "merchant_id", "order_id"),
     info=access(Owner.MERCHANT, buyer_read=True, append_only=True),
 )

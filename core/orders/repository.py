@@ -11,27 +11,13 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from core.db.tx import Tx
-from core.kit.ids import new_id
+from core.db.tx import Tx, columns
+from core.kit.ids import new_id, ref
+from core.orders import finding
+from core.orders.finding import OrderFilter, Where
 
-ORDER_STATUSES = ("unpaid", "paid", "accepted", "shipped", "completed", "closed")
 TRADE_STATUSES = ("unpaid", "paid", "closed")
 STAMPS = ("paid_at", "accepted_at", "shipped_at", "completed_at", "closed_at")
-
-
-class OrderFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which orders to list; None means any. `phone_index` goes with `number` as an alternative: either fits.
-
-    `before` is the id at which the previous page ended.
-    """
-
-    account_id: UUID | None = None
-    merchant_id: UUID | None = None
-    order_id: UUID | None = None
-    statuses: Sequence[str] | None = None
-    number: str | None = None
-    phone_index: bytes | None = None
-    before: UUID | None = None
 
 
 class TradeFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +30,9 @@ class TradeFilter(msgspec.Struct, frozen=True, kw_only=True):
     number: str | None = None
     before: UUID | None = None
 
+
+# Looked up one by one; joined freely, the planner may walk the whole table in the order of the page.
+_EACH = "select * from orders x where x.merchant_id = k.merchant_id and x.id = k.id offset 0"
 
 _CHILDREN = """
   coalesce((select json_agg(json_build_object(
@@ -63,7 +52,8 @@ _CHILDREN = """
     from order_hold h where h.merchant_id = o.merchant_id and h.order_id = o.id), '[]')::text as holds,
   coalesce((select json_agg(json_build_object(
       'id', p.id, 'kind', p.kind, 'carrier', p.carrier, 'waybill_no', p.waybill_no, 'status', p.status,
-      'shipped_at', p.shipped_at, 'delivered_at', p.delivered_at,
+      'shipped_at', p.shipped_at, 'delivered_at', p.delivered_at, 'place', p.place, 'aftersale_id', p.aftersale_id,
+      'code', encode(p.code, 'base64'),
       'lines', coalesce((select json_agg(json_build_object('line_id', pl.line_id, 'quantity', pl.quantity)
                                          order by pl.line_id)
         from parcel_line pl where pl.merchant_id = p.merchant_id and pl.parcel_id = p.id), '[]'),
@@ -75,48 +65,71 @@ _CHILDREN = """
 """
 
 
-class _Where:
-    """Conditions with their parameters, numbered as they come."""
-
-    def __init__(self) -> None:
-        self.args: list[object] = []
-        self.conditions: list[str] = []
-
-    def add(self, condition: str, *values: object) -> None:
-        """`condition` with `{}` for each value; left out when a value is None."""
-        if any(value is None for value in values):
-            return
-        places = [f"${len(self.args) + n}" for n in range(1, len(values) + 1)]
-        self.args += values
-        self.conditions.append(condition.format(*places))
-
-    def sql(self) -> str:
-        return " and ".join(self.conditions) or "true"
-
-
 async def orders(tx: Tx, which: OrderFilter, limit: int) -> list[asyncpg.Record]:
     """Up to `limit` orders, newest first, each with `lines`, `discounts`, `holds` and `parcels` as JSON."""
-    where = _Where()
-    where.add("merchant_id = {}", which.merchant_id)
-    where.add("id = {}", which.order_id)
-    where.add("account_id = {}", which.account_id)
-    where.add("status = any({}::text[])", which.statuses)
-    if which.phone_index is None:
-        where.add("number = {}", which.number)
-    else:
-        # Two look-ups, each by its own index; `or` would have to read every order of the shop.
-        where.add(
-            "id in (select n.id from orders n where n.number = {} union all"
-            " select f.id from orders f where f.phone_index = {} and f.merchant_id = {})",
-            which.number,
-            which.phone_index,
-            which.merchant_id,
-        )
-    where.add("id < {}", which.before)
+    found, args = finding.ids(which, limit)
     return await tx.fetch(
-        f"select o.*,{_CHILDREN} from (select * from orders where {where.sql()}"  # noqa: S608
-        f" order by id desc limit {int(limit)}) o order by o.id desc",
-        *where.args,
+        f"select o.*,{_CHILDREN} from ({found}) k"  # noqa: S608
+        f" cross join lateral ({_EACH}) o order by o.id desc",
+        *args,
+    )
+
+
+async def with_words(
+    tx: Tx, which: OrderFilter, window: int, limit: int
+) -> tuple[list[tuple[UUID, UUID]], UUID | None]:
+    """(merchant, id) of up to `limit` orders that have all words in the title of a line, among the next `window` orders, and
+    the id at which the window ends; None when it reaches to the end of the list."""
+    found, args = finding.ids(which, window)
+    at = len(args)
+    row = await tx.fetchrow(
+        f"with seen as materialized ({found}), hit as ("  # noqa: S608
+        " select s.merchant_id, s.id from seen s where exists (select from order_line l where"
+        " l.merchant_id = s.merchant_id and l.order_id = s.id and (select bool_and(position(w in lower(l.title)) > 0)"
+        f" from unnest(${at + 1}::text[]) w)) order by s.id desc limit ${at + 2}"
+        ") select array(select merchant_id from hit order by id desc) as merchants,"
+        " array(select id from hit order by id desc) as ids,"
+        f" (select id from seen order by id limit 1) as last, (select count(*) from seen) = ${at + 3} as more",
+        *args,
+        [word.lower() for word in which.words],
+        limit,
+        window,
+    )
+    assert row is not None, "the statement has no from clause, so it gives one row"
+    pairs = list(zip(row["merchants"], row["ids"], strict=True))
+    return pairs, row["last"] if row["more"] else None
+
+
+async def skus_called(tx: Tx, merchant_id: UUID, code: str) -> list[UUID]:
+    """The merchant's SKUs with this code, those that were retired too; at most 50."""
+    rows = await tx.fetch(
+        "select id from sku where merchant_id = $1 and code = $2 order by id desc limit 50", merchant_id, code
+    )
+    return [row["id"] for row in rows]
+
+
+async def sku_codes(tx: Tx, skus: Sequence[tuple[UUID, UUID]]) -> dict[str, str]:
+    """Opaque id -> code of these SKUs (merchant, id), as far as they have one."""
+    rows = await tx.fetch(
+        "select s.merchant_id, s.id, s.code from unnest($1::uuid[], $2::uuid[]) k(merchant_id, id)"
+        " join sku s on s.merchant_id = k.merchant_id and s.id = k.id where s.code is not null",
+        *columns(skus, 2),
+    )
+    return {ref(row["merchant_id"], row["id"]): row["code"] for row in rows}
+
+
+async def count(tx: Tx, which: OrderFilter, limit: int) -> int:
+    """How many orders there are, counted up to `limit`."""
+    found, args = finding.ids(which, limit)
+    return int(await tx.fetchval(f"select count(*) from ({found}) k", *args))  # noqa: S608
+
+
+async def these(tx: Tx, pairs: Sequence[tuple[UUID, UUID]]) -> list[asyncpg.Record]:
+    """The orders (merchant, id), as `orders` gives them."""
+    return await tx.fetch(
+        f"select o.*,{_CHILDREN} from unnest($1::uuid[], $2::uuid[]) k(merchant_id, id)"  # noqa: S608
+        f" cross join lateral ({_EACH}) o order by o.id desc",
+        *columns(pairs, 2),
     )
 
 
@@ -125,7 +138,7 @@ async def trades(tx: Tx, which: TradeFilter, limit: int) -> list[asyncpg.Record]
 
     The trade's own columns are called `t_...`.
     """
-    where = _Where()
+    where = Where()
     where.add("account_id = {}", which.account_id)
     where.add("id = {}", which.trade_id)
     where.add("status = any({}::text[])", which.statuses)

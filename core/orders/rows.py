@@ -11,6 +11,7 @@ from msgspec import UNSET
 from core.kit.crypto import Vault
 from core.kit.ids import ref
 from core.orders import address as addresses
+from core.orders import codes
 from core.orders.schemas import (
     DiscountOut,
     HoldOut,
@@ -77,6 +78,9 @@ class ParcelRow(msgspec.Struct):
     status: str
     shipped_at: datetime
     delivered_at: datetime | None
+    place: str
+    aftersale_id: UUID | None
+    code: bytes | None
     lines: list[ParcelLineRow]
     events: list[ParcelEventOut]
 
@@ -111,7 +115,7 @@ def order_out(vault: Vault, row: asyncpg.Record, audience: Audience) -> OrderOut
         commission=row["commission"] if staff else UNSET,
         lines=[_line(merchant_id, line) for line in _lines.decode(row["lines"])],
         discounts=[_discount(merchant_id, d) for d in _discounts.decode(row["discounts"])],
-        parcels=[_parcel(merchant_id, p) for p in _parcels.decode(row["parcels"])],
+        parcels=[_parcel(vault, merchant_id, p, audience) for p in _parcels.decode(row["parcels"])],
         shipping=_shipping.decode(row["shipping_json"]),
         remark=row["remark"],
         address=place,
@@ -186,7 +190,8 @@ def _discount(merchant_id: UUID, row: DiscountRow) -> DiscountOut:
     )
 
 
-def _parcel(merchant_id: UUID, row: ParcelRow) -> ParcelOut:
+def _parcel(vault: Vault, merchant_id: UUID, row: ParcelRow, audience: Audience) -> ParcelOut:
+    buyer = audience is Audience.SHOP
     return ParcelOut(
         id=ref(merchant_id, row.id),
         kind=row.kind,
@@ -197,4 +202,9 @@ def _parcel(merchant_id: UUID, row: ParcelRow) -> ParcelOut:
         delivered_at=row.delivered_at,
         lines=[ParcelLineOut(ref(merchant_id, line.line_id), line.quantity) for line in row.lines],
         events=row.events,
+        aftersale_id=ref(merchant_id, row.aftersale_id) if row.aftersale_id else None,
+        code=codes.unseal(vault, row.id, row.code)
+        if buyer and row.code and row.status != "voided"
+        else UNSET,
+        place=UNSET if buyer else row.place,
     )

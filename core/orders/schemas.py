@@ -78,7 +78,9 @@ class ParcelEventOut(msgspec.Struct, frozen=True):
 class ParcelOut(msgspec.Struct, frozen=True):
     """What left the merchant together.
 
-    `kind`: express, pickup, service or instant; `status`: shipped or delivered.
+    `kind`: express, pickup, service or instant; `status`: shipped or delivered. One of kind pickup or service is `ready`
+    until its code is redeemed, or `voided` once all of it is refunded; its `code` is shown to the buyer only. `aftersale_id`
+    is the exchange that it replaces goods for; `place`, shown to staff, is where it left from.
     """
 
     id: str
@@ -90,6 +92,9 @@ class ParcelOut(msgspec.Struct, frozen=True):
     delivered_at: datetime | None
     lines: list[ParcelLineOut]
     events: list[ParcelEventOut]
+    aftersale_id: str | None = None
+    code: str | UnsetType = UNSET
+    place: str | UnsetType = UNSET
 
 
 class ShippingOut(msgspec.Struct, frozen=True):
@@ -133,6 +138,21 @@ class OrderOut(msgspec.Struct, frozen=True, kw_only=True):
     completed_at: datetime | None
     closed_at: datetime | None
     released_at: datetime | UnsetType | None = UNSET
+
+
+class OrderCounts(msgspec.Struct, frozen=True):
+    """How many orders there are in each status, on hold, and with an open after-sales case. Nothing is counted beyond
+    `cap`: a number that equals it means as many or more."""
+
+    unpaid: int
+    paid: int
+    accepted: int
+    shipped: int
+    completed: int
+    closed: int
+    held: int
+    in_case: int
+    cap: int
 
 
 class TradeOut(msgspec.Struct, frozen=True, kw_only=True):

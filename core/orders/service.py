@@ -1,6 +1,8 @@
 """Orders and trades: read by each audience, moved from status to status."""
 
+import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
@@ -11,8 +13,10 @@ from core.identity.phones import normal_phone
 from core.kit.errors import Conflict, FieldError, Invalid, NotFound
 from core.kit.ids import parse_pair
 from core.kit.paging import Page, check_limit, decode_cursor, encode_cursor
+from core.kit.text import clean
 from core.orders import repository
-from core.orders.repository import ORDER_STATUSES, TRADE_STATUSES, OrderFilter, TradeFilter
+from core.orders.finding import ORDER_STATUSES, OrderFilter
+from core.orders.repository import TRADE_STATUSES, TradeFilter
 from core.orders.rows import order_out, trades_out
 from core.orders.schemas import OrderOut, TradeOut
 from core.types.events import OrderEvent
@@ -20,11 +24,40 @@ from core.types.orders import PaidLine
 from core.types.scope import Audience, Principal
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """What staff filter a list of orders by, as sent."""
+
+    status: str | None = None
+    q: str | None = None
+    placed_from: datetime | None = None
+    placed_to: datetime | None = None
+    sku: str | None = None
+    held: bool = False
+    in_case: bool = False
+
+
+_MAX_WORDS = 5
+_WINDOW = 2000
+_NUMBER = re.compile(r"[0-9]{22}")
+
+
 async def order_page(tx: Tx, which: OrderFilter, audience: Audience, limit: int) -> Page[OrderOut]:
     """A page of orders, newest first, as `audience` may see them. Raises `Invalid` for a bad limit."""
-    rows = await repository.orders(tx, which, check_limit(limit) + 1)
+    check_limit(limit)
+    if which.words:
+        return await _page_of_words(tx, which, audience, limit)
+    rows = await repository.orders(tx, which, limit + 1)
     page = [order_out(tx.env.vault, row, audience) for row in rows[:limit]]
     return Page(page, encode_cursor(rows[limit - 1]["id"]) if len(rows) > limit else None)
+
+
+async def _page_of_words(tx: Tx, which: OrderFilter, audience: Audience, limit: int) -> Page[OrderOut]:
+    """Only so many orders are looked through for each page, so one that is not full may have another behind it."""
+    pairs, end = await repository.with_words(tx, which, _WINDOW, limit + 1)
+    rows = await repository.these(tx, pairs[:limit]) if pairs else []
+    following = pairs[limit - 1][1] if len(pairs) > limit else end
+    items = [order_out(tx.env.vault, row, audience) for row in rows]
+    return Page(items, encode_cursor(following) if following is not None else None)
 
 
 async def order(tx: Tx, which: OrderFilter, audience: Audience) -> OrderOut:
@@ -56,16 +89,66 @@ async def shop_order(tx: Tx, merchant_id: UUID, order_id: str) -> OrderOut:
     return await order(tx, which, Audience.MERCHANT)
 
 
-async def search(tx: Tx, merchant_id: UUID, q: str, which: OrderFilter, limit: int) -> Page[OrderOut]:
-    """A page of those orders of `which` whose number, or whose recipient's phone, is exactly `q`."""
-    text = q.strip()
-    found = msgspec.structs.replace(
-        which,
-        merchant_id=merchant_id,
-        number=text,
-        phone_index=tx.env.vault.blind(normal_phone(text) or text),
+def looked_up(tx: Tx, which: OrderFilter, q: str | None) -> OrderFilter:
+    """Those orders of `which` whose number, or whose recipient's phone, is exactly `q`; with None all of them."""
+    if q is None:
+        return which
+    text = clean(q).strip()
+    return msgspec.structs.replace(
+        which, number=text, phone_index=tx.env.vault.blind(normal_phone(text) or text)
     )
-    return await order_page(tx, found, Audience.MERCHANT, limit)
+
+
+async def staff_filter(
+    tx: Tx, asked: Asked, merchant_id: UUID | None, cursor: str | None = None
+) -> OrderFilter:
+    """What staff asked for, of one merchant or with None of all. Raises `Invalid`."""
+    which = OrderFilter(
+        merchant_id=merchant_id,
+        statuses=order_statuses(asked.status),
+        held=asked.held,
+        in_case=asked.in_case,
+        before=page_start(cursor),
+    )
+    found = looked_up(tx, placed(which, asked.placed_from, asked.placed_to), asked.q)
+    return await with_sku(tx, found, asked.sku)
+
+
+def remembered(which: OrderFilter, q: str | None) -> OrderFilter:
+    """Those orders of `which` with the number `q`, or with all words of `q` in the title of a line. Raises `Invalid`."""
+    words = clean(q or "").split()
+    if len(words) > _MAX_WORDS:
+        raise Invalid("Too many words.", FieldError("q", "length", f"Use at most {_MAX_WORDS} words."))
+    if len(words) == 1 and _NUMBER.fullmatch(words[0]):
+        return msgspec.structs.replace(which, number=words[0])
+    return msgspec.structs.replace(which, words=words)
+
+
+async def with_sku(tx: Tx, which: OrderFilter, sku: str | None) -> OrderFilter:
+    """Those orders of `which`, which are of one merchant, that hold the SKU with this id or code. Raises `Invalid` when no
+    merchant is named."""
+    if sku is None:
+        return which
+    if which.merchant_id is None:
+        raise Invalid("Name the merchant whose SKU it is.", FieldError("merchant_id", "required", "Name it."))
+    try:
+        owner, sku_id = parse_pair(sku)
+    except NotFound:
+        found = await repository.skus_called(tx, which.merchant_id, clean(sku).strip())
+    else:
+        found = [sku_id] if owner == which.merchant_id else []
+    return msgspec.structs.replace(which, sku_ids=found)
+
+
+def placed(which: OrderFilter, start: datetime | None, end: datetime | None) -> OrderFilter:
+    """Those orders of `which` placed from `start` on and before `end`; a time without zone is in UTC. Raises `Invalid` when
+    they are the wrong way round."""
+    start, end = (at if at is None or at.tzinfo else at.replace(tzinfo=UTC) for at in (start, end))
+    if start is not None and end is not None and start >= end:
+        raise Invalid(
+            "The period ends before it begins.", FieldError("to", "range", "Use a time after from.")
+        )
+    return msgspec.structs.replace(which, placed_from=start, placed_to=end)
 
 
 async def trade_page(tx: Tx, which: TradeFilter, audience: Audience, limit: int) -> Page[TradeOut]:

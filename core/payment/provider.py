@@ -5,7 +5,7 @@ A provider is called with no transaction open. It never decides what its answer 
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -16,7 +16,9 @@ from core.kit.ids import ref
 from core.kit.settings import Env, Settings
 
 __all__ = [
+    "BillRow",
     "Created",
+    "FinishOrder",
     "Leg",
     "Notification",
     "Outside",
@@ -24,8 +26,13 @@ __all__ = [
     "PaidNotice",
     "PaymentOrder",
     "PaymentProvider",
+    "PayoutOrder",
     "QueryResult",
     "RefundOrder",
+    "Share",
+    "SplitOrder",
+    "SplitReturn",
+    "SubsidyOrder",
     "base_url",
 ]
 
@@ -94,13 +101,86 @@ class QueryResult(msgspec.Struct, frozen=True):
 
 
 class RefundOrder(msgspec.Struct, frozen=True):
-    """Send `amount` fen of one leg back. The same `refund_id` asked again is the same refund."""
+    """Send `amount` fen of one leg back to the buyer, `advance` of it from the market's own money because the merchant has
+    not got it any more. The same `refund_id` asked again is the same refund."""
 
     refund_id: UUID
     payment_id: UUID
     merchant_id: UUID
     amount: int
     reason: str
+    advance: int = 0
+
+
+class SubsidyOrder(msgspec.Struct, frozen=True):
+    """Add `amount` fen of the market's money to what a leg holds, or with `back` return as much of it to the market. Of a
+    leg that is finished it is returned from the merchant's balance, `advance` of it being the market's own already. A leg
+    that the buyer paid nothing for, which the service was never told of, begins with it."""
+
+    subsidy_id: UUID
+    payment_id: UUID
+    merchant_id: UUID
+    amount: int
+    back: bool = False
+    advance: int = 0
+
+
+class Share(msgspec.Struct, frozen=True):
+    """Part of a leg for somebody else than its merchant: the market itself, or an earner's account."""
+
+    owner_id: UUID
+    amount: int
+
+
+class SplitOrder(msgspec.Struct, frozen=True):
+    """Give shares of what a leg holds to others. The same `split_id` asked again is the same split."""
+
+    split_id: UUID
+    payment_id: UUID
+    merchant_id: UUID
+    shares: Sequence[Share]
+
+
+class SplitReturn(msgspec.Struct, frozen=True):
+    """Take `amount` fen of the market's share of a leg back to the merchant's balance. Only the market's own share can be
+    taken back; people keep theirs."""
+
+    return_id: UUID
+    payment_id: UUID
+    merchant_id: UUID
+    amount: int
+
+
+class FinishOrder(msgspec.Struct, frozen=True):
+    """Nothing more of a leg will be split: what it holds becomes the merchant's balance at the service."""
+
+    finish_id: UUID
+    payment_id: UUID
+    merchant_id: UUID
+
+
+class PayoutOrder(msgspec.Struct, frozen=True):
+    """Send `amount` fen of a merchant's balance to its bank. `recovered` more fen of it go to the market, which had advanced
+    them. The same `payout_id` asked again is the same payout."""
+
+    payout_id: UUID
+    merchant_id: UUID
+    amount: int
+    recovered: int = 0
+
+
+class BillRow(msgspec.Struct, frozen=True):
+    """One movement of money as the service books it. `reference` is the id that we gave it; `amount` is positive, its
+    direction is in `kind`. `advance`: what of it was the market's own money, of a payout what more of it the market got."""
+
+    kind: Literal[
+        "pay", "refund", "subsidise", "return_subsidy", "split", "return_split", "pay_out", "payout_returned"
+    ]
+    reference: str
+    merchant_id: UUID
+    amount: int
+    at: datetime
+    advance: int = 0
 
 
 class PaymentProvider(Protocol):
@@ -123,8 +203,28 @@ class PaymentProvider(Protocol):
         """Send money back. True when it is done, False while the service still works on it.
 
         Raises `Conflict`: `refund_exceeds_payment` for more than is left of the leg, `refund_mismatch` for a known refund
-        with another amount.
+        with another amount, `not_enough` while the merchant's balance does not hold it.
         """
+
+    async def subsidise(self, outside: Outside, order: SubsidyOrder) -> bool:
+        """Move the market's money to or from a leg. True when it is done, False while the service still works on it.
+        Raises `Conflict` (`not_enough`, `subsidy_mismatch`)."""
+
+    async def split(self, outside: Outside, order: SplitOrder) -> bool:
+        """Share what a leg holds. True when it is done. Raises `Conflict` (`not_enough`, `split_mismatch`, `finished`)."""
+
+    async def return_split(self, outside: Outside, order: SplitReturn) -> bool:
+        """Take the market's share back. True when it is done. Raises `Conflict` (`not_enough`, `split_mismatch`)."""
+
+    async def finish(self, outside: Outside, order: FinishOrder) -> bool:
+        """Free what a leg holds. True when it is done; finishing again changes nothing."""
+
+    async def pay_out(self, outside: Outside, order: PayoutOrder) -> Literal["working", "paid", "returned"]:
+        """Send a merchant's balance to its bank; asked again, how that stands. One that the bank returned is on the balance
+        again, and the market keeps what it recovered. Raises `Conflict` (`not_enough`, `payout_mismatch`)."""
+
+    async def bill(self, outside: Outside, day: date) -> Sequence[BillRow]:
+        """All movements that the service booked on a day (of UTC+8), in no particular order."""
 
     def verify_notification(
         self, env: Env, headers: Mapping[str, str], body: bytes, now: datetime

@@ -9,6 +9,7 @@ import msgspec
 
 from core.db.tx import Tx, columns
 from core.kit.ids import new_id
+from core.ledger.rules import Earning
 from core.payment.provider import Created, Leg, PaidNotice
 
 _LOCK_TRADE = """
@@ -47,7 +48,11 @@ from payment where account_id = $1 and id = $2
 _LOCK = """
 select p.account_id, p.id, p.subject_id as trade_id, p.provider, p.amount, p.status, t.status as trade_status,
   (select json_agg(json_build_object('merchant_id', l.merchant_id, 'order_id', l.order_id, 'amount', l.amount,
-                                     'market_borne', o.market_borne) order by l.merchant_id, l.order_id)::text
+                                     'market_borne', o.market_borne, 'earnings', (
+      select json_agg(json_build_object('owner', e.owner_id, 'amount', e.amount)) from (
+        select owner_id, sum(amount)::bigint as amount from order_earning
+        where merchant_id = o.merchant_id and order_id = o.id group by owner_id order by owner_id) e))
+    order by l.merchant_id, l.order_id)::text
    from payment_leg l join orders o on o.merchant_id = l.merchant_id and o.id = l.order_id
    where l.account_id = p.account_id and l.payment_id = p.id) as legs
 from payment p join trade t on t.account_id = p.account_id and t.id = p.subject_id
@@ -99,21 +104,11 @@ values ($1, $2, $3, $4, $5::timestamptz, case when $6::text <> 'mismatch' then $
 on conflict do nothing
 """
 
-_REFUNDING = """
-select p.account_id, p.provider, p.status,
-  (select json_agg(json_build_object('merchant_id', l.merchant_id, 'order_id', l.order_id, 'amount', l.amount)
-                   order by l.merchant_id)::text
-   from payment_leg l where l.account_id = p.account_id and l.payment_id = p.id and l.amount > 0) as legs
-from payment p where p.id = $1
-"""
-
+# Refunded once all of its legs are.
 _REFUNDED = """
-with pay as (
-  update payment set status = 'refunded' where account_id = $1 and id = $2 and status = 'refunding' returning id
-), legs as (
-  update payment_leg set refunded_amount = amount where account_id = $1 and payment_id = (select id from pay)
-)
-select exists (select from pay)
+update payment p set status = 'refunded' where p.id = $1 and p.status = 'refunding'
+  and not exists (select from payment_leg l
+    where l.account_id = p.account_id and l.payment_id = p.id and l.refunded_amount < l.amount)
 """
 
 _PAID_LEG = """
@@ -123,9 +118,8 @@ where p.subject_kind = 'trade' and p.subject_id = $1 and p.status = 'paid' and l
 """
 
 _LEG_REFUNDED = """
-update payment_leg l set refunded_amount = l.refunded_amount + $4 from payment p
-where p.subject_kind = 'trade' and p.subject_id = $1 and p.status = 'paid' and l.account_id = p.account_id
-  and l.payment_id = p.id and l.merchant_id = $2 and l.order_id = $3
+update payment_leg l set refunded_amount = l.refunded_amount + $3 from payment p
+where p.id = $1 and l.account_id = p.account_id and l.payment_id = p.id and l.merchant_id = $2
 """
 
 _DUE = "select account_id, provider, status, expires_at from payment where id = $1"
@@ -136,12 +130,14 @@ update payment set status = 'closed', closed_at = $3 where account_id = $1 and i
 
 
 class OrderLeg(msgspec.Struct, frozen=True):
-    """One order's share of a payment; 0 for an order that costs nothing."""
+    """One order's share of a payment; 0 for an order that costs nothing. `market_borne` is what the market adds, `earnings`
+    what others earn on the order."""
 
     merchant_id: UUID
     order_id: UUID
     amount: int
     market_borne: int = 0
+    earnings: tuple[Earning, ...] | None = None
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -251,15 +247,9 @@ async def store_notification(tx: Tx, received: Received, payment_id: UUID, resul
     )
 
 
-async def refunding(tx: Tx, payment_id: UUID) -> tuple[asyncpg.Record, list[OrderLeg]] | None:
-    """A payment (account_id, provider, status) and its legs above 0."""
-    row = await tx.fetchrow(_REFUNDING, payment_id)
-    return None if row is None else (row, _legs(row["legs"]))
-
-
-async def mark_refunded(tx: Tx, account_id: UUID, payment_id: UUID) -> bool:
-    """A refunding payment is refunded in full; False when it was already."""
-    return bool(await tx.fetchval(_REFUNDED, account_id, payment_id))
+async def mark_refunded(tx: Tx, payment_id: UUID) -> None:
+    """A refunding payment is refunded, if all of its legs are."""
+    await tx.execute(_REFUNDED, payment_id)
 
 
 async def paid_leg(tx: Tx, trade_id: UUID, merchant_id: UUID, order_id: UUID) -> asyncpg.Record | None:
@@ -267,9 +257,10 @@ async def paid_leg(tx: Tx, trade_id: UUID, merchant_id: UUID, order_id: UUID) ->
     return await tx.fetchrow(_PAID_LEG, trade_id, merchant_id, order_id)
 
 
-async def leg_refunded(tx: Tx, trade_id: UUID, merchant_id: UUID, order_id: UUID, amount: int) -> None:
-    """`amount` of what was paid for this order has gone back to the buyer."""
-    await tx.execute(_LEG_REFUNDED, trade_id, merchant_id, order_id, amount)
+async def leg_refunded(tx: Tx, payment_id: UUID, merchant_id: UUID, amount: int) -> None:
+    """`amount` of a leg of a payment has gone back to the buyer. Legs of one payment wait for each other."""
+    await tx.execute("select from payment where id = $1 for update", payment_id)
+    await tx.execute(_LEG_REFUNDED, payment_id, merchant_id, amount)
 
 
 async def due(tx: Tx, payment_id: UUID) -> asyncpg.Record | None:

@@ -7,7 +7,7 @@ from litestar import Request, get, post
 
 from core.db.tx import Tx, TxFactory
 from core.kit.ids import parse_ref
-from core.payment import applying, registry, service
+from core.payment import applying, reconcile_routes, registry, service, staff_routes
 from core.payment.provider import Outside
 from core.payment.schemas import Acknowledged, PaymentIn, PaymentOut, PaymentView
 from core.types.routing import KEYED, OUTSIDE, PUBLIC, SYSTEM
@@ -46,3 +46,7 @@ async def accept_notification(tx: Tx, request: Request[Any, Any, Any], key: str)
 
 public_routes = [receive_notification]
 shop_routes = [create_payment, show_payment]
+merchant_routes = staff_routes.merchant_routes
+platform_routes = [*staff_routes.platform_routes, *reconcile_routes.platform_routes]
+
+__all__ = ["accept_notification", "merchant_routes", "platform_routes", "public_routes", "shop_routes"]

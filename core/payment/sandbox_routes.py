@@ -6,7 +6,7 @@ import httpx
 from litestar import Request, post
 
 from core.db.tx import Tx, TxFactory
-from core.kit.ids import parse_ref, ref
+from core.kit.ids import parse_ref
 from core.payment import sandbox
 from core.payment.provider import Outside
 from core.payment.routes import accept_notification
@@ -19,12 +19,9 @@ async def sandbox_pay(
     tx: Tx, new_tx: TxFactory, http: httpx.AsyncClient, payment_id: str, data: SandboxPayIn | None = None
 ) -> SandboxPayOut:
     """The buyer pays. Doing it again gives the same answer, and sends a notification that was not acknowledged."""
-    outside, payment_id = Outside(tx.env, http, new_tx), ref(parse_ref(payment_id))
-    booked = await sandbox.pay(outside, payment_id)
-    notified = booked.notified
-    if not notified and (data is None or data.notify):
-        notified = await sandbox.send(outside, booked)
-    return SandboxPayOut("paid", notified=notified)
+    notify = data is None or data.notify
+    paid = await sandbox.pay(Outside(tx.env, http, new_tx), parse_ref(payment_id), notify=notify)
+    return SandboxPayOut(paid.status, notified=paid.notified)
 
 
 # The router does not go back from the fixed segment `sandbox` to `{provider}`, so the path is named here too.

@@ -57,6 +57,7 @@ def _line(line: BasketLine, payable: int, adjustments: tuple[Adjustment, ...]) -
         amount=line.amount,
         payable=payable,
         adjustments=adjustments,
+        requires_shipping=line.requires_shipping,
     )
 
 
@@ -74,4 +75,5 @@ def _gift(gift: Gift) -> QuoteLine:
         amount=0,
         payable=0,
         parent=gift.parent,
+        requires_shipping=line.requires_shipping,
     )

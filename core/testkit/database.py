@@ -20,6 +20,7 @@ from core.plugin import Plugin, parse_config
 from core.testkit.installed import Plugins
 from core.testkit.servers import Servers
 
+KEY = b"0123456789abcdef" * 2
 _ready: set[tuple[str, str]] = set()
 _CONFIGURE = "update deployment_plugin set config = $2::jsonb where name = $1"
 
@@ -29,6 +30,11 @@ class Database:
 
     def __init__(self, owner_url: str, app_url: str, redis_url: str) -> None:
         self.owner_url, self.app_url, self.redis_url = owner_url, app_url, redis_url
+
+    @property
+    def name(self) -> str:
+        """The database's name, which also keeps its payments apart in the sandbox."""
+        return make_url(self.app_url).database or ""
 
     @property
     def owner_dsn(self) -> str:
@@ -41,12 +47,16 @@ class Database:
         return plain(self.app_url)
 
     def settings(self) -> Settings:
-        """Settings of a deployment on it: sandbox payments, money released at once, no limits on calls."""
+        """Settings of a deployment on it: payments in a sandbox of this run, money released at once, no limits on calls."""
+        from core.testkit.sandbox import sandbox
+
         return Settings(
             database_url=self.owner_url,
             app_database_url=self.app_url,
             redis_url=self.redis_url,
             sandbox=True,
+            sandbox_url=sandbox().url,
+            sandbox_account=self.name,
             aftersales_window=0,
             rate_limits=False,
             public_url="http://test",
@@ -55,7 +65,7 @@ class Database:
 
 def env_of(settings: Settings) -> Env:
     """What transactions ask their host for, with a key for tests."""
-    return Env(settings, Vault(b"0123456789abcdef" * 2))
+    return Env(settings, Vault(KEY))
 
 
 def plain(url: str) -> str:

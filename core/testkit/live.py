@@ -10,7 +10,9 @@ from typing import Any
 import httpx
 import uvicorn
 
+from core.db import calls
 from core.deployment.runtime import Runtime
+from core.testkit.sandbox import reached
 from core.web.server import SwapApp, http_client
 
 
@@ -60,7 +62,8 @@ class Server:
             while not server.started and not task.done():  # noqa: ASYNC110 -- uvicorn offers nothing to wait for
                 await asyncio.sleep(0.01)
             self._up.set()
-            await task
+            with reached(runtime, app):
+                await task
         await runtime.close()
 
 
@@ -70,13 +73,24 @@ def _end(server: uvicorn.Server) -> None:
 
 @asynccontextmanager
 async def client_of(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the app in this process; outside calls to our own address come back to it too."""
-    inside = httpx.AsyncClient(base_url="http://test")
+    """A client of the app in this process; outside calls to our own address come back to it too. Both clients reach the
+    sandbox payment service as well."""
+    transport = httpx.ASGITransport(app=_late(lambda: app), client=("127.0.0.1", 1234))
+    inside = calls.client(base_url="http://test", mounts={"all://test": transport}, trust_env=False)
+    mounts = {"all://127.0.0.1": httpx.AsyncHTTPTransport(verify=calls.tls())}
     app: Any = SwapApp(runtime, inside)
-    transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 1234))
-    inside._transport, inside._mounts = transport, {}  # noqa: SLF001
     try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=30) as outside:
-            yield outside
+        with reached(runtime, app):
+            async with httpx.AsyncClient(
+                transport=transport, mounts=mounts, base_url="http://test", timeout=30
+            ) as outside:
+                yield outside
     finally:
         await inside.aclose()
+
+
+def _late(app: Callable[[], Any]) -> Any:
+    async def call(scope: Any, receive: Any, send: Any) -> None:
+        await app()(scope, receive, send)
+
+    return call

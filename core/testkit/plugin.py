@@ -4,6 +4,7 @@ Only pytest is imported here; what a fixture needs is loaded, and servers are st
 """
 
 import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -38,6 +39,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if RUN not in os.environ and not hasattr(session.config, "workerinput"):
         os.environ[RUN] = new_folder()
         _ours.append(os.environ[RUN])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:  # noqa: ARG001
+    """End the sandbox payment service of this process, if a market needed it."""
+    found = sys.modules.get("core.testkit.sandbox")
+    if found is not None:
+        found.stop()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:  # noqa: ARG001

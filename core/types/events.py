@@ -59,3 +59,24 @@ class RefundEvent(msgspec.Struct, frozen=True):
     account_id: UUID
     refund_id: UUID
     whole_order: bool
+
+
+class AftersaleEvent(msgspec.Struct, frozen=True):
+    """A buyer's case went from one status to another."""
+
+    merchant_id: UUID
+    order_id: UUID
+    account_id: UUID
+    aftersale_id: UUID
+    kind: str
+    old_status: str
+    new_status: str
+
+
+class PayoutEvent(msgspec.Struct, frozen=True):
+    """A payout reached the merchant's bank (`paid`) or came back (`returned`). `amount` in fen."""
+
+    merchant_id: UUID
+    payout_id: UUID
+    amount: int
+    status: str

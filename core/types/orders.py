@@ -1,6 +1,7 @@
 """An order as guards see it: what was bought, as it is written at placement."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -51,7 +52,8 @@ class Closing(msgspec.Struct, frozen=True):
 
 
 class ParcelDraft(msgspec.Struct, frozen=True):
-    """A parcel about to leave: `lines` are (line id, quantity)."""
+    """A parcel about to leave: `lines` are (line id, quantity). `place` is where it leaves from, a key that a plugin knows,
+    or empty; `aftersale_id` the exchange that it replaces goods for."""
 
     id: UUID
     merchant_id: UUID
@@ -61,6 +63,8 @@ class ParcelDraft(msgspec.Struct, frozen=True):
     carrier: str
     waybill_no: str
     lines: tuple[tuple[UUID, int], ...]
+    place: str = ""
+    aftersale_id: UUID | None = None
 
 
 class CommissionBase(msgspec.Struct, frozen=True):
@@ -142,3 +146,81 @@ class Refunded(msgspec.Struct, frozen=True):
     refund: RefundDraft
     amount: int
     deductions: tuple[Deduction, ...] = ()
+
+
+class Earning(msgspec.Struct, frozen=True):
+    """What an account other than buyer, merchant and market earns on one line of a quote (`line` is its key), in fen. The
+    merchant bears it; it is frozen at placement and shrinks with refunds of the line. `plugin` is filled in by core."""
+
+    merchant_id: UUID
+    line: str
+    owner_id: UUID
+    amount: int
+    label: str
+    plugin: str = ""
+
+
+class Paying(msgspec.Struct, frozen=True):
+    """An order whose payment was captured just now."""
+
+    merchant_id: UUID
+    order_id: UUID
+    trade_id: UUID
+    account_id: UUID
+    paid_at: datetime
+
+
+class PayingAnswer(msgspec.Struct, frozen=True):
+    """What a plugin wants with a captured order: `hold` it (neither accepted nor shipped until the plugin lifts it; `until`
+    is when it expects to), or `refund` all of it."""
+
+    outcome: Literal["hold", "refund"]
+    reason: str
+    until: datetime | None = None
+
+
+class PlanLine(msgspec.Struct, frozen=True):
+    """Units of an order line for which a place has to be found."""
+
+    line_id: UUID
+    product_id: UUID
+    sku_id: UUID
+    quantity: int
+    requires_shipping: bool
+
+
+class Planning(msgspec.Struct, frozen=True):
+    """What has to leave for an order: guessed at placement (`provisional`), settled when the shop accepts it (`final`), and
+    for the goods that replace others (`final`, with the case). Region names are empty when nothing is delivered."""
+
+    stage: Literal["provisional", "final"]
+    merchant_id: UUID
+    order_id: UUID
+    account_id: UUID
+    lines: tuple[PlanLine, ...]
+    province: str
+    city: str
+    district: str
+    aftersale_id: UUID | None = None
+
+
+class PlannedPart(msgspec.Struct, frozen=True):
+    """`quantity` units of a line leave from `place`, a key that the plugin knows."""
+
+    line_id: UUID
+    quantity: int
+    place: str
+
+
+class WaybillChange(msgspec.Struct, frozen=True):
+    """A parcel that is on its way gets another carrier or waybill number."""
+
+    merchant_id: UUID
+    order_id: UUID
+    parcel_id: UUID
+    account_id: UUID
+    kind: str
+    carrier: str
+    waybill_no: str
+    old_carrier: str
+    old_waybill_no: str

@@ -264,6 +264,7 @@ class QuoteLine(msgspec.Struct, frozen=True):
     payable: int
     adjustments: tuple[Adjustment, ...] = ()
     parent: str | None = None
+    requires_shipping: bool = True
 
 
 class OfferedShipping(msgspec.Struct, frozen=True):

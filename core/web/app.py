@@ -19,6 +19,8 @@ from redis.asyncio import Redis
 
 import core.demo
 from core.aftersales import routes as aftersales
+from core.aftersales import timeline_routes
+from core.aftersales.cases import routes as cases
 from core.cart import routes as cart
 from core.catalog import routes as catalog
 from core.checkout import routes as checkout
@@ -51,6 +53,8 @@ _DOMAINS = (
     payment,
     fulfilment,
     aftersales,
+    timeline_routes,
+    cases,
     ledger,
     deployment,
     doctor,

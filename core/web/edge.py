@@ -36,7 +36,7 @@ _log = structlog.get_logger("jishi.web")
 MAX_BODY = 24 * 1024 * 1024
 _TRACE = (b"traceparent", b"tracestate")
 # Parts of addresses that a log line may show: opaque ids.
-_SHOWN = ("trade_id", "order_id", "payment_id", "refund_id", "parcel_id")
+_SHOWN = ("trade_id", "order_id", "payment_id", "refund_id", "parcel_id", "aftersale_id")
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 

@@ -89,6 +89,10 @@ def _known(error: BaseException) -> JishiError | None:
             | asyncpg.CannotConnectNowError()
         ):
             return Unavailable("The database is away for a moment; nothing was changed, try again.")
+        case asyncpg.DeadlockDetectedError():
+            return Unavailable(
+                "Others changed the same things at this moment; nothing was changed, try again."
+            )
         case asyncpg.AdminShutdownError() | asyncpg.CrashShutdownError() | ConnectionError():
             return Unavailable("A server is away for a moment; nothing was changed, try again.")
         case _:

@@ -48,9 +48,12 @@ class SwapApp:
 
 
 def http_client(base_url: str) -> httpx.AsyncClient:
-    """The process's one client for outside calls."""
+    """The process's one client for outside calls. No proxy stands between it and this machine."""
     return calls.client(
-        base_url=base_url, timeout=httpx.Timeout(10, connect=3), limits=httpx.Limits(max_connections=50)
+        base_url=base_url,
+        timeout=httpx.Timeout(10, connect=3),
+        limits=httpx.Limits(max_connections=50),
+        mounts={"all://127.0.0.1": None, "all://localhost": None},
     )
 
 

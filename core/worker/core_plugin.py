@@ -4,6 +4,7 @@ to the account when a guest signs in."""
 from collections.abc import Mapping
 from typing import ClassVar
 
+from core.aftersales.cases.timers import TIMERS as CASES
 from core.aftersales.timers import TIMERS as AFTERSALES
 from core.cart import service as cart
 from core.checkout.timers import TIMERS as CHECKOUT
@@ -11,8 +12,10 @@ from core.db.tx import Tx
 from core.fulfilment.timers import TIMERS as FULFILMENT
 from core.hooks import hookimpl
 from core.identity import addresses
+from core.ledger import balances
+from core.payment import payouts
 from core.payment.timers import TIMERS as PAYMENT
-from core.plugin import Plugin, TimerHandler
+from core.plugin import Cycle, Plugin, TimerHandler
 from core.types.events import OrderEvent
 from core.types.identity import Merging
 
@@ -36,7 +39,17 @@ class CorePlugin(Plugin):
     name = "core"
     title = "Core"
     summary = "What core does after its own events."
-    timers: ClassVar[Mapping[str, TimerHandler]] = {**CHECKOUT, **PAYMENT, **FULFILMENT, **AFTERSALES}
+    timers: ClassVar[Mapping[str, TimerHandler]] = {
+        **CHECKOUT,
+        **PAYMENT,
+        **FULFILMENT,
+        **AFTERSALES,
+        **CASES,
+    }
+    cycles: ClassVar[Mapping[str, Cycle]] = {
+        "roll_up": Cycle(balances.EVERY, balances.cycle),
+        "payouts": Cycle(payouts.EVERY, payouts.cycle),
+    }
 
     @hookimpl
     async def account_merging(self, tx: Tx, merging: Merging) -> None:

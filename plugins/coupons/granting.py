@@ -5,7 +5,7 @@ scope: templates are their issuers', coupons their buyers'.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -171,8 +171,9 @@ async def _targeted(tx: Tx, key: Key, people: Sequence[UUID | None], cause: str,
     return GrantsOut(sum(1 for outcome in outcomes.values() if outcome.quantity), refused)
 
 
-async def give_gifts(tx: Tx, event: OrderEvent) -> None:
-    """Give the buyer of a paid order the coupons that come with it: its shop's and the market's."""
+async def give_gifts(tx: Tx, event: OrderEvent, also: Collection[Key] = ()) -> None:
+    """Give the buyer of a paid order the coupons that come with it: its shop's and the market's. The templates `also`, which
+    the transaction changes after this, are locked together with those of the gifts, in one order."""
     templates = await handing.gifts(tx, event.merchant_id)
     if not templates:
         return
@@ -183,6 +184,8 @@ async def give_gifts(tx: Tx, event: OrderEvent) -> None:
         if _brings(msgspec.json.decode(row["gift_json"], type=Gift), event.merchant_id, lines)
     ]
     if wanted:
+        if also:
+            await handing.lock(tx, [*also, *(w.key for w in wanted)])
         await hand_out(tx, wanted, "gift")
 
 

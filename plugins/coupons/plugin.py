@@ -105,9 +105,12 @@ class CouponsPlugin(Plugin):
     @hookimpl
     async def order_paid(self, tx: Tx, event: OrderEvent) -> None:
         """Give the coupons that come with the order, and count it for the templates whose coupons it used."""
-        # In this turn: all orders bring much the same gifts, and lock their templates in the same order.
-        await granting.give_gifts(tx, event)
-        await using.paid(tx, event)
+        # The rows of what the order used come first, then all templates at once, as everywhere in this plugin: an order
+        # brings the very coupons that another one used.
+        used = await using.paid(tx, event)
+        await granting.give_gifts(tx, event, used)
+        if used:
+            await using.count(tx, event)
 
     @hookimpl
     async def refund_done(self, tx: Tx, event: RefundEvent) -> None:

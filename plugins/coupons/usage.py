@@ -61,6 +61,10 @@ _MARK = f"""{_LOCKED}, marked as (
 select count(*) from locked
 """  # noqa: S608
 
+_USED_OF = """
+select distinct merchant_id, template_id from coupons_use where account_id = $1 and trade_id = $2 and order_id = $3
+"""
+
 _SETTLED = f"""{_LOCKED}
 select bool_and(u.refund_ids @> array[$4::uuid]) from coupons_use u join locked l using (coupon_id, order_id)
 where u.account_id = $1 and u.order_id = any($3::uuid[])
@@ -182,6 +186,12 @@ async def mark(
     """Move what these orders used from one of the states `of` to `status`. The answer is whether they used any coupon; if
     so, all rows of these coupons in the trade are locked."""
     return bool(await tx.fetchval(_MARK, account_id, trade_id, orders, status, list(of)))
+
+
+async def templates(tx: Tx, account_id: UUID, trade_id: UUID, order_id: UUID) -> list[tuple[UUID, UUID]]:
+    """(merchant, template) of the coupons that an order used."""
+    rows = await tx.fetch(_USED_OF, account_id, trade_id, order_id)
+    return [(row["merchant_id"], row["template_id"]) for row in rows]
 
 
 async def take_back(

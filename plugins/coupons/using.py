@@ -153,11 +153,17 @@ async def settle(tx: Tx, refunded: Refunded) -> None:
         await usage.give_back(tx, account_id, trade_id)
 
 
-async def paid(tx: Tx, event: OrderEvent) -> None:
-    """Count a paid order for the templates whose coupons it used, with what they cost."""
+async def paid(tx: Tx, event: OrderEvent) -> list[tuple[UUID, UUID]]:
+    """An order was paid: what it used stays used. The answer are the templates of that, which `count` is for."""
     account_id, trade_id, order_id = event.account_id, event.trade_id, event.order_id
-    if await usage.mark(tx, account_id, trade_id, [order_id], "paid", of=("open",)):
-        await usage.recount(tx, account_id, trade_id, order_id)
+    if not await usage.mark(tx, account_id, trade_id, [order_id], "paid", of=("open",)):
+        return []
+    return await usage.templates(tx, account_id, trade_id, order_id)
+
+
+async def count(tx: Tx, event: OrderEvent) -> None:
+    """Count a paid order for the templates whose coupons it used, with what they cost. After `paid`."""
+    await usage.recount(tx, event.account_id, event.trade_id, event.order_id)
 
 
 async def refunded(tx: Tx, event: RefundEvent) -> None:

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from core.api import Basket, ParcelDraft, Permission, Plugin, ShippingOption, Tx, hookimpl
+from core.api import Basket, ParcelDraft, Permission, Plugin, ShippingOption, Tx, WaybillChange, hookimpl
 from plugins.express_delivery import models, routes, rules, service
 from plugins.express_delivery.config import ExpressDeliveryConfig
 from plugins.express_delivery.remembered import RememberedTerms
 
 
 class ExpressDeliveryPlugin(Plugin):
-    """The manifest, and the two hooks."""
+    """The manifest, and the three hooks."""
 
     name = "express_delivery"
     title = "快递配送"
@@ -37,3 +37,8 @@ class ExpressDeliveryPlugin(Plugin):
     async def parcel_shipping(self, tx: Tx, parcel: ParcelDraft) -> None:  # noqa: ARG002
         """Refuse an express parcel of an unknown carrier, and a waybill number that cannot be one."""
         rules.check(parcel)
+
+    @hookimpl
+    async def parcel_changing(self, tx: Tx, change: WaybillChange) -> None:  # noqa: ARG002
+        """Refuse for a parcel on its way what would be refused of a new one."""
+        rules.check(change)

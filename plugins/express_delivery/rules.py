@@ -8,7 +8,7 @@ import re
 
 import msgspec
 
-from core.api import FieldError, Invalid, ParcelDraft
+from core.api import FieldError, Invalid, ParcelDraft, WaybillChange
 
 _WAYBILL = re.compile(r"[A-Za-z0-9-]{6,40}", re.ASCII)
 
@@ -44,8 +44,9 @@ def carrier(code: str) -> Carrier | None:
     return _KNOWN.get(code.strip().lower())
 
 
-def check(parcel: ParcelDraft) -> None:
-    """Raises `Invalid` with all that is wrong with an express parcel: `unknown_carrier`, `bad_waybill`."""
+def check(parcel: ParcelDraft | WaybillChange) -> None:
+    """Raises `Invalid` with all that is wrong with an express parcel, be it new or its waybill: `unknown_carrier`,
+    `bad_waybill`."""
     if parcel.kind != "express":
         return
     faults = []

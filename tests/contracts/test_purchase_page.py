@@ -98,7 +98,7 @@ async def _run(runtime: Any, client: httpx.AsyncClient, story: Story) -> str:
     await inline.drain(runtime, strict=True)
     await story.step("Look at products", client.get("/api/shop/products"))
     await story.step(
-        "Put two into the cart", buyer.call("PUT", f"/api/shop/cart/lines/{sku}", {"quantity": 2})
+        "Put three into the cart", buyer.call("PUT", f"/api/shop/cart/lines/{sku}", {"quantity": 3})
     )
     quote = await story.step("Ask what it costs", buyer.post("/api/shop/quote", {}))
     body = {"expected_payable": quote["payable"]}
@@ -111,15 +111,34 @@ async def _run(runtime: Any, client: httpx.AsyncClient, story: Story) -> str:
     await story.step("The shop accepts", staff.post(f"{at}/accept"))
     line = order["lines"][0]["id"]
     one = {"reason": "缺货", "lines": [{"line_id": line, "quantity": 1}]}
-    await story.step("The shop refunds one of the two", staff.post(f"{at}/refunds", one))
+    await story.step("The shop refunds one of the three", staff.post(f"{at}/refunds", one))
     parcel = {"carrier": "sf", "waybill_no": "SF1234567890123"}
-    await story.step("The shop ships the other", staff.post(f"{at}/parcels", parcel))
+    shipped = await story.step("The shop ships the others", staff.post(f"{at}/parcels", parcel))
+    await _on_its_way(story, staff, f"{at}/parcels/{shipped['parcels'][0]['id']}")
+    await _case(story, buyer, staff, order["id"], line)
     await story.step("The buyer has it", buyer.post(f"/api/shop/orders/{order['id']}/receive"))
+    operator = Session(client, runtime, await market.an_operator(runtime))
+    await story.step("The market pays the shops", operator.post("/api/platform/payouts", {}))
     other = await story.step(
         "Another trade is placed", buyer.post("/api/shop/checkout", await _wanted(buyer, sku))
     )
     await story.step("... and given up unpaid", buyer.post(f"/api/shop/trades/{other['id']}/close"))
     return INTRO + "\n".join(story.parts) + "\n"
+
+
+async def _on_its_way(story: Story, staff: Session, parcel: str) -> None:
+    other = {"waybill_no": "SF1234567890124"}
+    await story.step("The shop corrects the waybill number", staff.call("PATCH", parcel, other))
+    await story.step("The parcel is there", staff.post(f"{parcel}/deliver", {"text": "门卫代收"}))
+
+
+async def _case(story: Story, buyer: Session, staff: Session, order: str, line: str) -> None:
+    wanted = {"kind": "refund_only", "lines": [{"line_id": line, "quantity": 1}], "reason": "坏了"}
+    at = f"/api/shop/orders/{order}/aftersales"
+    case = await story.step("The buyer wants the money for one of them back", buyer.post(at, wanted))
+    await story.step(
+        "The shop agrees", staff.post(f"/api/merchant/aftersales/{case['id']}/agree", {"shipping_amount": 0})
+    )
 
 
 async def _wanted(buyer: Session, sku: str) -> dict[str, Any]:

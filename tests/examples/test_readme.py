@@ -23,17 +23,19 @@ def blocks(name: str, language: str) -> list[str]:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-async def test_the_first_purchase_and_the_coupon_work_as_pasted(runtime: Runtime, server: Server) -> None:
+async def test_the_purchase_the_coupon_and_the_return_work_as_pasted(
+    runtime: Runtime, server: Server
+) -> None:
     await seed(runtime.tx)
-    purchase, coupons = (
+    purchase, coupons, after = (
         next(block for block in blocks("README.md", "bash") if block.startswith(start))
-        for start in ("api=", "staff=")
+        for start in ("api=", "staff=", "payable=")
     )
     # The command line asks a market that `make run` has started.
     coupons = re.sub(r"^\.venv/bin/jishi .*\n", "", coupons, flags=re.MULTILINE)
-    script = "\n".join([purchase.partition("\nsleep ")[0], coupons]).replace(
-        "http://127.0.0.1:8000", server.url
-    )
+    script = "\n".join(
+        [purchase.partition("\nsleep ")[0], coupons, re.sub(r"\nsleep .*", "", after)]
+    ).replace("http://127.0.0.1:8000", server.url)
     process = await asyncio.create_subprocess_exec(
         "bash", "-eu", "-c", script, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
@@ -43,7 +45,9 @@ async def test_the_first_purchase_and_the_coupon_work_as_pasted(runtime: Runtime
     assert output.count("shipped\ncompleted\n") == 3, output
     assert "claimed: unused" in output, output
     assert "- 20.00  满100减20 (the market bears 14.00, the shop 6.00)" in output, output
-    assert re.search(r"\n\d+\n$", output), output
+    assert re.search(r"\n\d+\npayment: paid\naccepted\n", output), output
+    assert "the shop: agreed\nthe buyer: sent\nthe shop: refunding\n" in output, output
+    assert output.count("买家") >= 2, output
 
 
 @pytest.mark.parametrize("name", READMES)

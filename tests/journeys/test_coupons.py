@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from core.kit.ids import ref
+from core.testkit.sandbox import sandbox
 from core.types.scope import SYSTEM, Audience
 from core.worker import inline
 from tests.support import market
@@ -120,12 +121,11 @@ class Town:
 
     async def books(self) -> int:
         """What the payment service still holds of the buyer's money."""
-        async with self.runtime.tx(SYSTEM) as tx:
-            return int(
-                await tx.fetchval(
-                    "select sum(amount - refunded) from sandbox_payment where paid_at is not null"
-                )
-            )
+        held = "select sum(l.amount - refunded) from leg l join payment p on p.id = payment_id where p.account = :account"
+        (amount,) = sandbox().rows(
+            self.runtime.env.settings.sandbox_account, f"{held} and paid_at is not null"
+        )[0]
+        return int(amount)
 
     async def in_order(self) -> None:
         """The ledger's invariants hold."""

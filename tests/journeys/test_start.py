@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.database import Database
 from tests.support.deployment import ROOT, Deployment
-from tests.support.walk import Walker
+from tests.support.walk import Walker, wait_for
 
 
 @pytest.fixture
@@ -50,14 +50,14 @@ def _fails(folder: Path, **environ: str) -> str:
 
 def test_a_second_start_and_a_taken_port_are_refused_and_ctrl_c_stops_all(folder: Path) -> None:
     deployment = Deployment(folder).start()
-    pids = deployment.pids()
+    pids = wait_for(deployment.pids, lambda found: "sandbox" in found)
     said = _fails(folder, JISHI_PORT="0")
     assert "already running on this folder" in said
     assert str(pids["run"]) in said
     assert f"Port {deployment.port} on 127.0.0.1 is taken" in _fails(
         folder, JISHI_DATA=str(folder / "other"), JISHI_PORT=str(deployment.port)
     )
-    assert set(pids) == {"run", "web", "worker", "postgres", "valkey"}
+    assert set(pids) == {"run", "web", "worker", "sandbox", "postgres", "valkey"}
     assert deployment.stop() == 0
     for pid in pids.values():
         with pytest.raises(ProcessLookupError):

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 _MARKS = (
     ("web", "host.py web"),
     ("worker", "host.py worker"),
+    ("sandbox", "core.command.sandbox"),
     ("valkey", "valkey-server"),
     ("postgres", "postgres"),
 )
@@ -82,7 +83,7 @@ class Deployment:
         return self.process.wait(40)
 
     def parts(self) -> dict[str, list[int]]:
-        """Process ids by part, all that live: run, web, worker, postgres, valkey."""
+        """Process ids by part, all that live: run, web, worker, sandbox, postgres, valkey."""
         assert self.process is not None
         found: dict[str, list[int]] = {"run": [self.process.pid]} | {part: [] for part, _ in _MARKS}
         for pid, words in _children(self.process.pid):

@@ -17,9 +17,11 @@ from core.fulfilment import service as fulfilment
 from core.fulfilment.schemas import ParcelIn, ParcelLineIn
 from core.kit.ids import new_id, new_number, ref
 from core.ledger.check import check
+from core.payment import payouts, sandbox
 from core.payment.provider import Outside
 from core.payment.registry import chosen
 from core.payment.service import create
+from core.testkit.sandbox import sandbox as service_of_sandbox
 from core.types.scope import SYSTEM, Audience, Principal, Scope
 from core.worker.inline import drain
 
@@ -77,15 +79,17 @@ class Till:
         merchant_id: UUID | None = None,
         account_id: UUID | None = None,
         skus: Sequence[UUID] = (),
+        earnings: Sequence[tuple[int, UUID, int]] = (),
     ) -> Paid:
         """An order that was paid through the sandbox. `shipping` is after its discounts, of which the market bore
-        `shipping_market`; `skus` are the lines' SKUs, new ones unless given."""
+        `shipping_market`; `skus` are the lines' SKUs, new ones unless given; `earnings` are (place of the line, who, fen)."""
         order = _order(lines, shipping, shipping_market, merchant_id or new_id(), account_id or new_id())
         order = msgspec.structs.replace(order, skus=tuple(skus) or order.skus)
         async with self.begin() as tx:
             await _write(tx, order, lines, shipping, shipping_market, commission)
+            await _write_earnings(tx, order, earnings)
         me = Principal(order.account_id, new_id(), Audience.SHOP)
-        outside = Outside(self.runtime.env, self.http, self.begin)
+        outside = Outside(self.runtime.env, self.http, self.begin, self.runtime.clock)
         async with self.begin(Scope("buyer", order.account_id)) as tx:
             payment = await create(outside, tx, me, order.trade_id, chosen(tx.env, "sandbox"))
         if payment.status != "paid":
@@ -103,7 +107,7 @@ class Till:
         lines = [ParcelLineIn(order.line(place), quantity) for place, quantity in units] or None
         async with self.begin() as tx:
             await fulfilment.ship(
-                tx, order.merchant_id, order.id, ParcelIn(lines=lines, kind="service"), None
+                tx, order.merchant_id, order.id, ParcelIn(lines=lines, kind="instant"), None
             )
 
     async def complete(self, order: Paid) -> None:
@@ -150,6 +154,10 @@ class Till:
         assert found is not None
         return tuple(found)
 
+    def theirs(self, sql: str) -> tuple[Any, ...]:
+        """One row of the sandbox's own books, where `:account` is this market."""
+        return service_of_sandbox().rows(self.runtime.env.settings.sandbox_account, sql)[0]
+
     async def order(self, order: Paid, *names: str) -> tuple[Any, ...]:
         """Columns of the order."""
         return await self.row(f"select {', '.join(names)} from orders where id = $1", order.id)
@@ -189,12 +197,58 @@ class Till:
         return {row["kind"]: row["amount"] for row in rows if row["amount"]}
 
     async def assert_balanced(self) -> None:
-        """The books agree with themselves, the orders, the payments, and the sandbox's own."""
+        """The books agree with themselves, the orders and the payments; and with the sandbox's own if nothing is on its way."""
         async with self.begin() as tx:
             assert (await check(tx)).problems == []
-            ours = await tx.fetchval("select coalesce(sum(l.refunded_amount), 0)::bigint from payment_leg l")
-            theirs = await tx.fetchval("select coalesce(sum(refunded), 0)::bigint from sandbox_payment")
-        assert ours == theirs
+            waiting = await tx.fetchval("select count(*) from channel_call where status <> 'done'")
+        if not waiting:
+            await self.assert_mirrored()
+
+    async def assert_mirrored(self) -> None:
+        """The ledger's cash is what the sandbox has, merchant by merchant."""
+        theirs = await sandbox.books(Outside(self.runtime.env, self.http, self.begin, self.runtime.clock))
+        merchants = dict(theirs.merchants)
+        for leg in theirs.frozen:
+            merchants[leg.merchant_id] = merchants.get(leg.merchant_id, 0) + leg.amount
+        async with self.begin() as tx:
+            rows = await tx.fetch(
+                "select owner, kind, sum(debit - credit)::bigint as amount from (select owner, kind, debit, credit from"
+                " ledger_balance union all select owner, kind, debit, credit from ledger_recent) s"
+                " where kind in ('gateway', 'funds') group by owner, kind"
+            )
+            banks = await tx.fetch(
+                "select debit_owner, sum(amount)::bigint as amount from ledger_transfer where code = 'payout.done' group by 1"
+            )
+            earners = await tx.fetch(
+                "select debit_owner, sum(amount)::bigint as amount from ledger_transfer where code = 'split.earning' group by 1"
+            )
+        ours = {row["owner"]: row["amount"] for row in rows if row["kind"] == "gateway" and row["amount"]}
+        assert ours == {owner: amount for owner, amount in merchants.items() if amount}
+        assert sum(row["amount"] for row in rows if row["kind"] == "funds") == theirs.funds
+        assert dict(map(tuple, banks)) == theirs.banks
+        assert dict(map(tuple, earners)) == theirs.earners
+
+    async def pay_out(self, merchant_id: UUID) -> UUID | None:
+        """The merchant is paid what it is owed."""
+        async with self.begin() as tx:
+            return await payouts.pay_out(tx, merchant_id, actor_id=merchant_id)
+
+
+async def _write_earnings(tx: Tx, order: Paid, earnings: Sequence[tuple[int, UUID, int]]) -> None:
+    for place, owner, amount in earnings:
+        await tx.execute(
+            "insert into order_earning (merchant_id, id, order_id, line_id, owner_id, plugin, label, amount)"
+            " values ($1, $2, $3, $4, $5, 'tests', '推广', $6)",
+            order.merchant_id,
+            new_id(),
+            order.id,
+            order.lines[place],
+            owner,
+            amount,
+        )
+    await tx.execute(
+        "update orders set earnings = $2 where id = $1", order.id, sum(amount for _, _, amount in earnings)
+    )
 
 
 def hook(

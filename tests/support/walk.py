@@ -115,19 +115,19 @@ def pay(buyer: Walker, trade_id: str) -> Any:
 
 
 def fulfil(buyer: Walker, merchants: dict[str, Walker], trade: Any) -> None:
-    """Every merchant accepts and ships its order, the buyer receives."""
+    """Every merchant accepts and ships its order, and redeems the codes of what is not shipped; the buyer receives."""
     for order in trade["orders"]:
-        shop = merchants[order["merchant"]["id"]]
-        state = shop.get(f"/api/merchant/orders/{order['id']}")["status"]
+        shop, at = merchants[order["merchant"]["id"]], f"orders/{order['id']}"
+        state = shop.get(f"/api/merchant/{at}")["status"]
         if state == "paid":
-            shop.post(f"/api/merchant/orders/{order['id']}/accept")
-            state = "accepted"
+            state = shop.post(f"/api/merchant/{at}/accept")["status"]
         if state == "accepted":
-            shop.post(
-                f"/api/merchant/orders/{order['id']}/parcels",
-                {"carrier": "sf", "waybill_no": f"SF{uuid4().hex[:10]}"},
-            )
-        buyer.post(f"/api/shop/orders/{order['id']}/receive")
+            shop.post(f"/api/merchant/{at}/parcels", {"carrier": "sf", "waybill_no": f"SF{uuid4().hex[:10]}"})
+        for parcel in buyer.get(f"/api/shop/{at}")["parcels"]:
+            if parcel["status"] == "ready":
+                shop.post("/api/merchant/redemptions", {"code": parcel["code"]})
+        if buyer.get(f"/api/shop/{at}")["status"] == "shipped":
+            buyer.post(f"/api/shop/{at}/receive")
 
 
 def wait_for(look: Any, good: Any, *, seconds: float = 30) -> Any:

@@ -320,7 +320,7 @@ async def _runtime(database: Database) -> AsyncIterator[Runtime]:
         await runtime.close()
 
 
-async def fill(owner: asyncpg.Connection, table: str, **given: str) -> None:
+async def fill(owner: asyncpg.Connection, table: str, /, **given: str) -> None:
     """One row of any content, written past checks and keys, in the system scope; `given` are columns as SQL."""
     columns = {r["name"]: r["type"] for r in await owner.fetch(_COLUMNS, f'"{table}"')}
     for row in await owner.fetch(

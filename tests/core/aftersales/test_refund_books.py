@@ -136,9 +136,9 @@ async def test_a_refund_can_be_followed_in_the_trace(till: Till) -> None:
     assert lines == [
         "pay.buyer shop gateway <- shop frozen 85.00",
         "pay.subsidy market subsidy <- shop frozen 10.00",
-        "pay.funds shop gateway <- market funds 10.00",
         "refund.buyer shop frozen <- shop refund_transit 85.00",
         "refund.subsidy shop frozen <- market subsidy 10.00",
-        "refund.funds market funds <- shop gateway 10.00",
+        "pay.funds shop gateway <- market funds 10.00",
         "refund.done shop refund_transit <- shop gateway 85.00",
+        "refund.funds market funds <- shop gateway 10.00",
     ]

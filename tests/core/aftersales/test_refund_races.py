@@ -9,10 +9,11 @@ import pytest
 
 from core import hookspecs
 from core.aftersales import service, timers
-from core.aftersales.settling import RefundDue
 from core.fulfilment import release as releasing
 from core.kit.errors import JishiError
 from core.orders import repository as order_rows
+from core.payment.call_done import RefundSent
+from core.payment.calls import CallsDue, channel_calls
 from core.types.orders import Refunded
 from tests.support.refunds import SPARE, Bought, Paid, Till, hook
 
@@ -142,15 +143,23 @@ async def test_a_refund_delivered_many_times_at_once_is_paid_and_told_once(till:
     hook(till.runtime, hookspecs.refund_settling, ("counts", counts))
     order = await _completed(till)
     refund = await till.refund(order, (0, 2))
-    due = msgspec.Raw(msgspec.json.encode(RefundDue(order.merchant_id, refund.id)))
+    async with till.begin() as tx:
+        payment_id = await tx.fetchval("select payment_id from channel_call where id = $1", refund.id)
+    due = msgspec.Raw(msgspec.json.encode(CallsDue(order.merchant_id, payment_id)))
+    sent = msgspec.Raw(msgspec.json.encode(RefundSent(order.merchant_id, refund.id)))
 
     async def deliver() -> None:
         async with till.begin() as tx:
-            await timers.refund_order(tx, due)
+            await channel_calls(tx, due)
+
+    async def settles() -> None:
+        async with till.begin() as tx:
+            await timers.refund_sent(tx, sent)
 
     assert await at_once(*[deliver] * 6) == ["done"] * 6
+    assert await at_once(*[settles] * 6) == ["done"] * 6
     assert len(told) == 1
-    assert await till.row("select refunded from sandbox_payment") == (refund.amount,)
+    assert till.theirs("select sum(refunded) from leg where account = :account") == (refund.amount,)
     assert await till.row(
         "select count(*) from ledger_transfer where code = 'refund.done' and amount = $1", refund.amount
     ) == (1,)

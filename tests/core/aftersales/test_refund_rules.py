@@ -9,20 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from core.aftersales.rules import Discount, Line, Order, Plan, cap, plan
+from core.aftersales.rules import Discount, Earned, Line, Order, Plan, cap, given_up, plan
 from core.kit.errors import Conflict, Invalid, NotFound
-from core.kit.ids import MARKET_ID, new_id
-from core.ledger.rules import (
-    Account,
-    OrderMoney,
-    RefundMoney,
-    Transfer,
-    commission_at_release,
-    pay_transfers,
-    refund_done_transfers,
-    refund_transfers,
-    release_transfers,
-)
+from core.kit.ids import new_id
+from core.ledger.back import RefundMoney, refund_transfers
 from core.types.orders import Deduction
 
 SHOP = new_id()
@@ -56,14 +46,6 @@ def after(order: Order, done: Plan) -> Order:
         refunded_shipping=order.refunded_shipping + done.shipping,
         refunded_commission=order.refunded_commission + done.commission,
     )
-
-
-def money(order: Order) -> OrderMoney:
-    """What was paid for it."""
-    cuts = [d for x in order.lines for d in x.discounts]
-    market = sum(d.market for d in cuts) + order.shipping_market
-    goods = sum(x.quantity * x.unit_price for x in order.lines) - sum(d.market + d.merchant for d in cuts)
-    return OrderMoney(SHOP, new_id(), goods + order.shipping, market, order.commission)
 
 
 @st.composite
@@ -162,68 +144,6 @@ def test_the_freight_goes_back_whole_only_with_an_order_of_which_nothing_ever_le
         assert market == (order.shipping_market * kept // order.shipping if order.shipping else 0)
 
 
-def balances(transfers: list[Transfer]) -> Counter[Account]:
-    """Debit less credit of each account."""
-    sums: Counter[Account] = Counter()
-    for t in transfers:
-        sums[t.debit] += t.amount
-        sums[t.credit] -= t.amount
-    return sums
-
-
-@settings(deadline=None)
-@given(order=orders(), data=st.data())
-def test_the_ledger_is_never_below_zero_and_keeps_only_what_was_kept(
-    order: Order, data: st.DataObject
-) -> None:
-    paid = money(order)
-    released_at = data.draw(st.integers(0, 6))
-    posted, taken = pay_transfers(paid), 0
-    to_buyer = to_market = withheld = given_up = 0
-    for step, one in enumerate(portions(data.draw, order)):
-        if step == released_at:
-            left = OrderMoney(
-                SHOP,
-                paid.order_id,
-                paid.payable - to_buyer,
-                paid.market_borne - to_market,
-                order.commission - given_up,
-            )
-            # What was withheld for the market left with the buyer's part.
-            taken = commission_at_release(left)
-            posted += release_transfers(left)
-        limit = one.goods + one.shipping
-        held = data.draw(st.integers(0, limit)) if data.draw(st.booleans()) else 0
-        for_market = data.draw(st.integers(0, held))
-        refund = RefundMoney(
-            SHOP,
-            paid.order_id,
-            new_id(),
-            limit - held,
-            one.market_borne,
-            for_market,
-            one.commission,
-            step >= released_at,
-        )
-        posted += [*refund_transfers(refund), *refund_done_transfers(refund)]
-        to_buyer += limit - held + for_market
-        to_market += one.market_borne
-        withheld += held - for_market
-        given_up += one.commission
-        sums = balances(posted)
-        assert sums[Account(SHOP, "refund_transit")] == 0
-        for kind in ("frozen", "payable"):
-            assert sums[Account(SHOP, kind)] <= 0, kind
-        assert sums[Account(SHOP, "gateway")] >= 0
-        assert sum(sums.values()) == 0
-    assert taken <= order.commission
-    left_in = paid.frozen - to_buyer - to_market
-    assert balances(posted)[Account(SHOP, "gateway")] == left_in
-    assert -sum(balances(posted)[Account(SHOP, kind)] for kind in ("frozen", "payable")) == left_in
-    assert balances(posted)[Account(MARKET_ID, "revenue")] == 0
-    assert left_in >= withheld
-
-
 def test_the_worked_example_gives_up_237_of_a_fee_of_475() -> None:
     order = Order(SHOP, (line(2, 5000, (0, 500), (1000, 0)),), 800, 0, 0, 475)
     half = plan(order, "completed", [(order.lines[0].id, 1)], None, restock=False)
@@ -234,17 +154,6 @@ def test_the_worked_example_gives_up_237_of_a_fee_of_475() -> None:
         0,
         4250,
     )
-    refund = RefundMoney(SHOP, new_id(), new_id(), half.goods, half.market_borne, 0, half.commission, True)
-    assert [
-        (t.code, t.debit.kind, t.credit.kind, t.amount)
-        for t in [*refund_transfers(refund), *refund_done_transfers(refund)]
-    ] == [
-        ("refund.buyer", "payable", "refund_transit", 4250),
-        ("refund.subsidy", "payable", "subsidy", 500),
-        ("refund.funds", "funds", "gateway", 500),
-        ("refund.commission", "revenue", "payable", 237),
-        ("refund.done", "refund_transit", "gateway", 4250),
-    ]
     rest = plan(after(order, half), "completed", None, None, restock=False)
     assert (rest.goods, rest.market_borne, rest.commission, rest.kept) == (4250, 500, 238, 0)
 
@@ -255,9 +164,37 @@ def test_before_the_release_everything_comes_out_of_what_is_frozen_and_no_fee_mo
         ("refund.buyer", "frozen", "refund_transit", 4000),
         ("refund.subsidy", "frozen", "subsidy", 500),
         ("refund.deduction", "frozen", "subsidy", 250),
-        ("refund.funds", "funds", "gateway", 750),
     ]
     assert refund_transfers(RefundMoney(SHOP, new_id(), new_id(), 0)) == []
+
+
+def test_the_promoter_gives_up_127_of_255_and_the_rest_with_the_last_unit() -> None:
+    tea = line(2, 5000, (0, 500), (1000, 0))
+    earned = Earned(new_id(), tea.id, new_id(), 255)
+    order = Order(SHOP, (tea,), 800, 0, 0, 475, earnings=(earned,), left=None)
+    half = plan(order, "completed", [(tea.id, 1)], None, restock=False)
+    assert [g.amount for g in given_up(order, [x.part for x in half.lines], 4_750)] == [127]
+    order = replace(after(order, half), earnings=(replace(earned, refunded=127),))
+    rest = plan(order, "completed", None, None, restock=False)
+    assert [g.amount for g in given_up(order, [x.part for x in rest.lines], 4_750)] == [128]
+
+
+def test_earners_give_up_no_more_than_is_taken_once_the_money_is_released() -> None:
+    tea = line(2, 1000)
+    earned = Earned(new_id(), tea.id, new_id(), 300)
+    order = Order(SHOP, (tea,), earnings=(earned,), left=None)
+    every = plan(order, "completed", None, None, restock=False)
+    parts = [x.part for x in every.lines]
+    assert [g.amount for g in given_up(order, parts, 100)] == [100]
+    assert given_up(order, parts, 0) == ()
+
+
+def test_earners_make_good_what_is_not_frozen_for_the_merchant() -> None:
+    tea, mug = line(1, 1000), line(1, 1000)
+    earned = Earned(new_id(), mug.id, new_id(), 1_500)
+    order = Order(SHOP, (tea, mug), earnings=(earned,), left=500)
+    first = plan(order, "paid", [(tea.id, 1)], None, restock=False)
+    assert [g.amount for g in given_up(order, [x.part for x in first.lines], 1_000)] == [500]
 
 
 def test_units_that_never_left_go_first_unless_goods_came_back() -> None:

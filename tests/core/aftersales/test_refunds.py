@@ -8,16 +8,20 @@ import pytest
 
 from core import hookspecs
 from core.aftersales import settling, timers
-from core.aftersales.settling import RefundDue
 from core.fulfilment.release import Outcome
 from core.kit.errors import Conflict, NotFound
 from core.kit.ids import new_id
+from core.payment.call_done import RefundSent
 from core.payment.sandbox import SandboxProvider
 from core.types.orders import Deduction, RefundDraft, Refunded
 from core.worker.inline import drain
 from tests.support.refunds import SPARE, Bought, Till, hook
 
 TEA = Bought(2, 5_000, ((0, 500), (1_000, 0)))
+
+_BOOKED = (
+    "select sum(refunded), status from payment p join leg l on l.payment_id = p.id where p.account = :account"
+)
 
 
 async def test_an_unshipped_order_goes_back_whole_and_is_closed(till: Till) -> None:
@@ -46,7 +50,7 @@ async def test_an_unshipped_order_goes_back_whole_and_is_closed(till: Till) -> N
         475,
     )
     assert await till.row("select status, done_at is not null from refund") == ("done", True)
-    assert await till.row("select refunded, status from sandbox_payment") == (9_300, "refunded")
+    assert till.theirs(_BOOKED) == (9_300, "refunded")
     assert await till.balances() == {}
     await till.assert_balanced()
     assert await till.row(
@@ -73,10 +77,12 @@ async def test_half_after_the_release_is_the_worked_example(till: Till) -> None:
         ("refund.buyer", "payable", "refund_transit", 4_250),
         ("refund.commission", "revenue", "payable", 237),
         ("refund.done", "refund_transit", "gateway", 4_250),
+        ("refund.fee", "gateway", "funds", 237),
         ("refund.funds", "funds", "gateway", 500),
         ("refund.subsidy", "payable", "subsidy", 500),
         ("release.commission", "frozen", "revenue", 475),
         ("release.payable", "frozen", "payable", 9_825),
+        ("split.commission", "funds", "gateway", 475),
     ]
     await till.assert_balanced()
     await till.refund(order, everything=True, shipping=800)
@@ -342,14 +348,15 @@ async def test_delivered_twice_it_is_paid_and_told_once(till: Till) -> None:
     hook(till.runtime, hookspecs.refund_settling, ("counts", counts))
     order = await till.sell(TEA)
     refund = await till.refund(order, (0, 1))
-    payload = RefundDue(order.merchant_id, refund.id)
+    await till.drain()
+    payload = RefundSent(order.merchant_id, refund.id)
     for _ in range(3):
         async with till.begin() as tx:
-            await timers.refund_order(tx, _raw(payload))
+            await timers.refund_sent(tx, _raw(payload))
     async with till.begin() as tx:
         assert await settling.settle(tx, order.merchant_id, refund.id) is False
     assert len(told) == 1
-    assert await till.row("select refunded from sandbox_payment") == (4_250,)
+    assert till.theirs(_BOOKED)[0] == 4_250
     await till.assert_balanced()
 
 

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.kit.ids import MARKET_ID, new_id
+from core.ledger.back import late_payment_transfers, late_refund_transfers
 from core.ledger.rules import (
     Account,
     Earning,
     OrderMoney,
     Transfer,
-    late_payment_transfers,
-    late_refund_transfers,
     pay_transfers,
     release_transfers,
+    subsidised_transfers,
 )
 
 MERCHANT, ORDER, EARNER = new_id(), new_id(), new_id()
@@ -42,7 +42,7 @@ def test_release_leaves_nothing_frozen_and_pays_out_exactly_what_was_frozen(
 ) -> None:
     earning = Earning(EARNER, (payable + borne) * part // 100)
     order = OrderMoney(MERCHANT, ORDER, payable, borne, commission, (earning,))
-    sums = balances([*pay_transfers(order), *release_transfers(order)])
+    sums = balances([*pay_transfers(order), *subsidised_transfers(order), *release_transfers(order)])
     assert _at(sums, MERCHANT, "frozen") == 0
     assert _at(sums, EARNER, "frozen") == 0
     owed = -_at(sums, MERCHANT, "payable") - _at(sums, EARNER, "payable") - _at(sums, MARKET_ID, "revenue")

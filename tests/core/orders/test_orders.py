@@ -10,7 +10,7 @@ from core.kit.errors import Conflict, NotFound
 from core.kit.ids import new_id, ref
 from core.orders import address as addresses
 from core.orders import repository, service
-from core.orders.repository import OrderFilter
+from core.orders.finding import OrderFilter
 from core.types import scope as scopes
 from core.types.scope import SYSTEM, Audience
 from tests.support.placed_orders import ADDRESS, bearer, hold_order, place_order

@@ -15,6 +15,7 @@ from core.payment.provider import Outside
 from core.payment.registry import chosen
 from core.payment.schemas import PaymentOut
 from core.payment.service import create
+from core.testkit.sandbox import sandbox
 from core.types.scope import SYSTEM, Audience, Principal, Scope
 
 _TRADE = """
@@ -82,6 +83,10 @@ class Desk:
         """Rows as the system sees them."""
         async with self.begin(SYSTEM) as tx:
             return [tuple(r) for r in await tx.fetch(sql, *args)]
+
+    def theirs(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of the sandbox's own books, where `:account` is this market."""
+        return sandbox().rows(self.runtime.env.settings.sandbox_account, sql)
 
     async def statuses(self, placed: Placed) -> tuple[str, set[str]]:
         """The trade's status and those of its orders."""

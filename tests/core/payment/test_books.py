@@ -11,6 +11,8 @@ from core.ledger import service
 from core.ledger.check import check
 from core.ledger.rules import Account, OrderMoney, Transfer, release_transfers
 from core.ledger.text import trace_text
+from core.payment import payout_rows
+from core.payment.calls import channel_calls
 from core.types.scope import PLATFORM, SYSTEM, merchant
 
 Desk = Any
@@ -19,13 +21,16 @@ Desk = Any
 async def _release(desk: Desk, placed: Any, amount: int, borne: int, commission: int) -> None:
     shop, order = placed.orders[0]
     async with desk.begin(SYSTEM) as tx:
-        await service.post(tx, release_transfers(OrderMoney(shop, order, amount, borne, commission)))
+        money = OrderMoney(shop, order, amount, borne, commission)
+        await service.post(tx, release_transfers(money))
+        await payout_rows.note(tx, shop, order, order, money.frozen - commission)
         await tx.execute("update orders set released_at = $2 where id = $1", order, tx.now)
 
 
 async def _paid(desk: Desk, amounts: tuple[int, ...] = (9_300,), borne: int = 1_000) -> Any:
     placed = await desk.place(amounts, borne=borne, commission=475)
     await desk.pay(await desk.open(placed))
+    await desk.run_timers("channel_calls", channel_calls)
     return placed
 
 
@@ -120,7 +125,7 @@ async def test_the_check_finds_what_is_wrong(desk: Desk) -> None:
             ("order_frozen", ref(*unposted.orders[0])),
         ]
     )
-    assert [p.code for p in result.problems if p.order_id is None] == ["account_below_zero"]
+    assert [p.code for p in result.problems if p.order_id is None] == ["account_below_zero", "cash"]
 
 
 async def test_transfers_can_never_be_changed_or_deleted(desk: Desk) -> None:

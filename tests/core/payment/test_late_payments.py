@@ -7,7 +7,7 @@ import pytest
 from core.kit.errors import Conflict
 from core.kit.ids import new_id, parse_ref
 from core.ledger.check import check
-from core.payment import timers
+from core.payment.calls import channel_calls
 from core.payment.provider import RefundOrder
 from core.payment.sandbox import SandboxProvider
 from core.types.scope import PLATFORM
@@ -23,7 +23,7 @@ async def test_a_payment_for_a_closed_trade_is_sent_back_in_full(desk: Desk) -> 
     assert await desk.payment(payment) == "refunding"
     assert await desk.statuses(placed) == ("closed", {"closed"})
     assert await desk.transfers() == [("late.in", 300), ("late.in", 5_000)]
-    assert await desk.run_timers("refund_payment", timers.refund_payment) == 1
+    assert await desk.run_timers("channel_calls", channel_calls) == 2
     assert await desk.payment(payment) == "refunded"
     assert await desk.transfers() == [
         ("late.in", 300),
@@ -31,7 +31,10 @@ async def test_a_payment_for_a_closed_trade_is_sent_back_in_full(desk: Desk) -> 
         ("late.out", 300),
         ("late.out", 5_000),
     ]
-    assert await desk.rows("select status, refunded from sandbox_payment") == [("refunded", 5_300)]
+    booked = (
+        "select status, sum(refunded) from payment p join leg l on payment_id = id where p.account = :account"
+    )
+    assert desk.theirs(booked) == [("refunded", 5_300)]
     assert await desk.rows("select sum(refunded_amount)::int from payment_leg") == [(5_300,)]
     async with desk.begin(PLATFORM) as tx:
         assert (await check(tx)).balanced
@@ -42,10 +45,10 @@ async def test_the_refund_timer_does_nothing_once_the_money_is_back(desk: Desk) 
     payment = await desk.open(placed)
     await desk.close(placed)
     await desk.pay(payment)
-    await desk.run_timers("refund_payment", timers.refund_payment)
+    await desk.run_timers("channel_calls", channel_calls)
     before = await desk.transfers()
-    assert await desk.run_timers("refund_payment", timers.refund_payment) == 1
-    assert await desk.run_timers("refund_payment", timers.refund_payment) == 0
+    assert await desk.run_timers("channel_calls", channel_calls) == 1
+    assert await desk.run_timers("channel_calls", channel_calls) == 0
     assert await desk.transfers() == before
 
 
@@ -59,7 +62,7 @@ async def test_the_second_payment_of_one_trade_is_sent_back_and_the_first_stays(
     assert (await desk.pay(first))["notified"]
     assert (await desk.pay(second))["notified"]
     assert (await desk.payment(first), await desk.payment(second)) == ("paid", "refunding")
-    await desk.run_timers("refund_payment", timers.refund_payment)
+    await desk.run_timers("channel_calls", channel_calls)
     assert (await desk.payment(first), await desk.payment(second)) == ("paid", "refunded")
     assert await desk.statuses(placed) == ("paid", {"paid"})
     async with desk.begin(PLATFORM) as tx:
@@ -81,11 +84,11 @@ async def test_a_refund_that_fails_is_tried_again(desk: Desk, monkeypatch: pytes
         return await real(self, outside, order)
 
     monkeypatch.setattr(SandboxProvider, "refund", breaks_at_the_second_leg)
-    await desk.run_timers("refund_payment", timers.refund_payment)
+    await desk.run_timers("channel_calls", channel_calls)
     assert await desk.payment(payment) == "refunding"
-    await desk.run_timers("refund_payment", timers.refund_payment)
+    await desk.run_timers("channel_calls", channel_calls)
     assert await desk.payment(payment) == "refunded"
-    assert await desk.rows("select refunded from sandbox_payment") == [(300,)]
+    assert desk.theirs("select sum(refunded) from leg where account = :account") == [(300,)]
 
 
 async def test_the_sandbox_refunds_once_per_refund_id_and_never_more_than_was_paid(desk: Desk) -> None:
@@ -96,7 +99,7 @@ async def test_the_sandbox_refunds_once_per_refund_id_and_never_more_than_was_pa
     part = RefundOrder(new_id(), parse_ref(payment.id), merchant, 600, "half")
     assert await provider.refund(desk.outside, part)
     assert await provider.refund(desk.outside, part)
-    assert await desk.rows("select refunded, status from sandbox_payment") == [(600, "paid")]
+    assert desk.theirs("select refunded, finished from leg where account = :account") == [(600, 0)]
     with pytest.raises(Conflict, match="More than is left"):
         await provider.refund(
             desk.outside, RefundOrder(new_id(), parse_ref(payment.id), merchant, 401, "more")

@@ -11,7 +11,9 @@ from core.kit.errors import Conflict, NotFound
 from core.kit.ids import new_id, parse_ref, ref
 from core.ledger.check import check
 from core.payment import applying, registry, sandbox, timers
+from core.payment.calls import channel_calls
 from core.payment.provider import PaidLeg, PaidNotice
+from core.sandbox.messages import Behaviour, Notified
 from core.types.scope import PLATFORM, SYSTEM
 
 Desk = Any
@@ -27,9 +29,10 @@ async def test_paying_makes_payment_trade_and_every_order_paid(desk: Desk) -> No
     assert await desk.transfers() == [
         ("pay.buyer", 300),
         ("pay.buyer", 5_000),
-        *[("pay.funds", 70)] * 3,
         *[("pay.subsidy", 70)] * 3,
     ]
+    assert await desk.run_timers("channel_calls", channel_calls) == 3
+    assert (await desk.transfers())[2:5] == [("pay.funds", 70)] * 3
     logs = await desk.rows("select old_status, new_status from order_log")
     assert logs == [("unpaid", "paid")] * 3
     assert await desk.rows("select count(*) from orders where paid_at is not null") == [(3,)]
@@ -38,13 +41,15 @@ async def test_paying_makes_payment_trade_and_every_order_paid(desk: Desk) -> No
 
 
 async def test_paying_again_and_notifying_again_changes_nothing(desk: Desk) -> None:
+    await sandbox.behave(desk.outside, Behaviour(notify_copies=2))
     placed = await desk.place()
     payment = await desk.open(placed)
     first = await desk.pay(payment)
     before = await desk.transfers()
     assert await desk.pay(payment) == await desk.pay(payment, notify=False) == first
-    await desk.rows("update sandbox_payment set notified = false returning 1")
-    assert await sandbox.notify(desk.outside, payment.id)
+    assert (await sandbox.notify(desk.outside)).sent == 0
+    sent = "select count(*), sum(attempts), count(done_at) from notification where account = :account"
+    assert desk.theirs(sent) == [(3, 3, 3)]
     assert await desk.transfers() == before
     assert await desk.rows("select result, count(*) from payment_notification group by 1") == [("applied", 1)]
 
@@ -67,8 +72,10 @@ async def test_a_trade_that_costs_nothing_is_paid_without_the_provider(desk: Des
     payment = await desk.open(placed)
     assert (payment.status, payment.client) == ("paid", {})
     assert await desk.statuses(placed) == ("paid", {"paid"})
+    assert desk.theirs("select count(*) from payment where account = :account") == [(0,)]
+    await desk.run_timers("channel_calls", channel_calls)
     assert await desk.transfers() == [("pay.funds", 500), ("pay.subsidy", 500)]
-    assert await desk.rows("select count(*) from sandbox_payment") == [(0,)]
+    assert (await sandbox.books(desk.outside)).funds == -500
 
 
 async def test_what_cannot_be_paid_is_refused_with_its_reason(desk: Desk) -> None:
@@ -99,36 +106,21 @@ async def test_a_notice_of_another_amount_is_kept_but_not_applied(desk: Desk) ->
         async with desk.begin(SYSTEM) as tx:
             notice = PaidNotice(parse_ref(payment.id), "sandbox", total, shares, "x", tx.now)
             assert await applying.apply(tx, notice) == "mismatch"
-    await desk.rows("update sandbox_payment set amount = 5299 returning 1")
+    await sandbox.behave(desk.outside, Behaviour(notify_wrong=100))
     assert (await desk.pay(payment))["notified"]
     assert await desk.rows("select result, applied_at from payment_notification") == [("mismatch", None)]
     assert await desk.statuses(placed) == ("unpaid", {"unpaid"})
     assert await desk.transfers() == []
 
 
-async def test_a_lost_notification_is_sent_again_by_the_timer(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_lost_notification_is_sent_again(desk: Desk) -> None:
     placed = await desk.place()
     payment = await desk.open(placed)
     assert await desk.pay(payment, notify=False) == {"status": "paid", "notified": False}
     assert await desk.statuses(placed) == ("unpaid", {"unpaid"})
-
-    class Here:
-        def __init__(self, tx: Any) -> None:
-            pass
-
-        async def __aenter__(self) -> Any:
-            return desk.outside
-
-        async def __aexit__(self, *_: object) -> None:
-            pass
-
-    monkeypatch.setattr(timers, "outside_of", Here)
-    assert await desk.run_timers("sandbox_notify", timers.sandbox_notify) == 1
+    assert await sandbox.notify(desk.outside) == Notified(1, 1)
     assert await desk.statuses(placed) == ("paid", {"paid"})
-    assert await desk.run_timers("sandbox_notify", timers.sandbox_notify) == 1
-    assert await desk.run_timers("sandbox_notify", timers.sandbox_notify) == 0
+    assert await sandbox.notify(desk.outside) == Notified(0, 0)
 
 
 async def test_a_payment_not_heard_of_is_asked_for(desk: Desk) -> None:

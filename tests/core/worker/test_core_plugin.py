@@ -58,12 +58,13 @@ async def test_paid_order_adds_to_the_sales_of_its_products(probe: Runtime) -> N
 
 
 def test_timers_of_core_do_not_hide_each_other() -> None:
+    from core.aftersales.cases.timers import TIMERS as CASES
     from core.aftersales.timers import TIMERS as AFTERSALES
     from core.checkout.timers import TIMERS as CHECKOUT
     from core.fulfilment.timers import TIMERS as FULFILMENT
     from core.payment.timers import TIMERS as PAYMENT
 
-    assert len(CorePlugin.timers) == len(CHECKOUT) + len(FULFILMENT) + len(PAYMENT) + len(AFTERSALES)
+    assert len(CorePlugin.timers) == sum(map(len, (CHECKOUT, FULFILMENT, PAYMENT, AFTERSALES, CASES)))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from core.api import Basket, BasketLine, Invalid, ParcelDraft, hookspecs, new_id
+from core.api import Basket, BasketLine, Invalid, ParcelDraft, WaybillChange, hookspecs, new_id
 from core.db import migrations
 from core.db.engine import create_owner_engine
 from core.db.migrations import History
@@ -242,3 +242,27 @@ async def test_the_migration_makes_what_the_models_say(database: Any) -> None:
     async with engine.connect() as connection:
         assert await connection.run_sync(lambda c: migrations.difference(c, history, METADATA)) == []
     await engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("kind", "carrier", "waybill_no", "codes"),
+    [
+        ("express", "sf", "SF1234567890123", []),
+        ("express", "pigeon", "1", ["unknown_carrier", "bad_waybill"]),
+        ("instant", "rider", "", []),
+    ],
+)
+async def test_parcel_changing_refuses_what_a_new_parcel_could_not_have(
+    runtime: Any, kind: str, carrier: str, waybill_no: str, codes: list[str]
+) -> None:
+    change = WaybillChange(
+        new_id(), new_id(), new_id(), new_id(), kind, carrier, waybill_no, "sf", "SF1234567890123"
+    )
+    async with runtime.tx(SYSTEM) as tx:
+        [(_, changing)] = tx.hooks.of(hookspecs.parcel_changing)
+        found: list[str] = []
+        try:
+            await changing(tx, change)
+        except Invalid as refusal:
+            found = [error.code for error in refusal.extra["errors"]]
+    assert found == codes
