@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from bench import coupons, floor, ledger, market, measure, quote, worker
+from bench import coupons, flash, floor, ledger, market, measure, quote, worker
 from bench import orders as many
 from bench.client import Buyer, Connection
 from core.embedded import Engines
@@ -79,6 +79,15 @@ def measure_ledger(
 def measure_worker(*, effects: int = 5000, timers: int = 1000, single: int = 40) -> None:
     """Measure one worker process with a plugin that does nothing."""
     _report(worker.rows(effects, timers, single), "one worker process, a plugin that does nothing", _WORKER)
+
+
+@app.command(name="flash")
+def measure_flash(
+    *, buyers: Annotated[int, Parameter(help="buyers on 100 pieces, at least 1,000")] = 10_000
+) -> None:
+    """Measure a flash sale."""
+    with running(200, buyers=max(buyers, flash.STRAIGHT)) as (built, meter):
+        _report(asyncio.run(flash.run(built, meter, buyers)), "one web process, a flash sale")
 
 
 @contextmanager

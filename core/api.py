@@ -4,6 +4,7 @@ Nothing else of core is theirs to import.
 """
 
 from core import hookspecs
+from core.activities import service as activities
 from core.aftersales.schemas import Refund
 from core.aftersales.service import decide as refund_order
 from core.db.base import (
@@ -46,10 +47,13 @@ from core.kit.geo import Point
 from core.kit.ids import MARKET_ID, derived_id, new_id, parse_pair, parse_ref, ref
 from core.kit.money import format_yuan, largest_remainder, rate
 from core.kit.paging import DEFAULT_LIMIT, Page, check_limit, decode_cursor, encode_cursor
+from core.kit.remembered import Remembered
 from core.orders.holds import hold as hold_order
 from core.orders.holds import lift as lift_order
 from core.orders.service import buyers_of, paid_before, paid_lines
 from core.plugin import CommissionProvider, Cycle, NoConfig, Outbound, Permission, Plugin
+from core.pricing.kept import KeptRules, rules_changed
+from core.types.activities import Activity, ActivityDraft, ActivityReport
 from core.types.benefits import BenefitInfo, BenefitProvider, Grant, Granted
 from core.types.browse import Badge, BadgePage, ShelfProduct
 from core.types.events import (
@@ -94,12 +98,15 @@ from core.types.pricing import (
     Phase,
     PriceRule,
     Proposal,
+    Quote,
+    QuoteLine,
     Refused,
     Region,
     Relation,
     RuleKind,
     ShippingAdjust,
     ShippingOption,
+    Uses,
     View,
 )
 from core.types.routing import GUEST, KEYED, OUTSIDE, PUBLIC, SYSTEM, limit, permission
@@ -115,6 +122,9 @@ __all__ = [
     "SYSTEM",
     "Access",
     "AccountEvent",
+    "Activity",
+    "ActivityDraft",
+    "ActivityReport",
     "AddLine",
     "Adjust",
     "Audience",
@@ -141,6 +151,7 @@ __all__ = [
     "Granted",
     "Invalid",
     "JishiError",
+    "KeptRules",
     "LineView",
     "MerchantEvent",
     "Merging",
@@ -170,6 +181,8 @@ __all__ = [
     "Principal",
     "ProductsEvent",
     "Proposal",
+    "Quote",
+    "QuoteLine",
     "Refund",
     "RefundDiscount",
     "RefundDraft",
@@ -179,6 +192,7 @@ __all__ = [
     "Refused",
     "Region",
     "Relation",
+    "Remembered",
     "RuleKind",
     "Scope",
     "ShelfProduct",
@@ -190,9 +204,11 @@ __all__ = [
     "TxFactory",
     "Unauthorized",
     "Unavailable",
+    "Uses",
     "View",
     "WaybillChange",
     "access",
+    "activities",
     "at",
     "buyers_of",
     "check_limit",
@@ -229,6 +245,7 @@ __all__ = [
     "rate",
     "ref",
     "refund_order",
+    "rules_changed",
     "secret",
     "text",
     "texts",

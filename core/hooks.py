@@ -8,8 +8,8 @@ no wrappers.
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import StrEnum
-from types import ModuleType
-from typing import Any, ParamSpec, Protocol, TypeVar, overload
+from types import ModuleType, NoneType
+from typing import Any, ParamSpec, Protocol, TypeVar, get_args, overload
 
 import pluggy
 
@@ -211,9 +211,14 @@ def _mismatch(spec: Callable[..., Any], function: Callable[..., Any]) -> str | N
     have_args = [(p.name, p.annotation) for p in have.parameters.values()][1:]
     if want_args != have_args:
         return f"takes {_show(have_args)}, but the hook takes {_show(want_args)}."
-    if want.return_annotation != have.return_annotation:
+    if not _keeps(have.return_annotation, want.return_annotation):
         return f"returns {have.return_annotation}, but the hook returns {want.return_annotation}."
     return _unordered(spec, getattr(function, "jishi_ordered_by", None))
+
+
+def _keeps(have: Any, want: Any) -> bool:
+    """Whether an implementation that answers with `have` does what is `want`ed; it may promise never to answer anything."""
+    return bool(have == want) or (have is None and NoneType in get_args(want))
 
 
 def _unordered(spec: Callable[..., Any], field: str | None) -> str | None:

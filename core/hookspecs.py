@@ -5,6 +5,7 @@ load. See `core.hooks` for what each kind may do.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from core.db.tx import Tx
 from core.hooks import effect, guard, load
@@ -19,6 +20,7 @@ from core.types.events import (
     ProductsEvent,
     RefundEvent,
     TradeEvent,
+    VisitEvent,
 )
 from core.types.identity import Merging
 from core.types.orders import (
@@ -44,7 +46,7 @@ async def product_badges(tx: Tx, page: BadgePage) -> Sequence[Badge]:  # type: i
     that the page is sorted by.
 
     Runs for each list and each product's page, without a transaction: answer from memory, or with one statement for the
-    whole page on what is public; none for each product.
+    whole page, none for each product. What only the viewer may read is read in the viewer's scope (`tx.enter`).
 
     Example: `plugins/coupons` names the coupons that can be claimed for a product.
     """
@@ -88,11 +90,12 @@ async def earnings(tx: Tx, placement: Placement) -> Sequence[Earning]:  # type: 
 
 
 @guard(veto=True)
-async def order_placing(tx: Tx, placement: Placement) -> None:
+async def order_placing(tx: Tx, placement: Placement) -> datetime | None:
     """Claim what the placed orders use: quota, coupon, seat. Inside the transaction that places the trade, after its
     rows are written. Called only for plugins with an applied rule in the quote.
 
-    Raise `core.api.Conflict` to refuse the whole placement.
+    Answer nothing, or the time by which the trade has to be paid: of all answers and the market's own time the earliest
+    counts. Raise `core.api.Conflict` to refuse the whole placement.
 
     Example: `plugins/coupons` marks the applied coupons as used.
     """
@@ -238,3 +241,8 @@ async def product_changed(tx: Tx, event: ProductsEvent) -> None:
 @effect
 async def account_registered(tx: Tx, event: AccountEvent) -> None:
     """Somebody registered an account."""
+
+
+@effect
+async def visit_recorded(tx: Tx, event: VisitEvent) -> None:
+    """A buyer or guest opened a page; under a pseudonym."""

@@ -1,9 +1,15 @@
 """The fixtures of all tests are those of the test kit (`core.testkit.plugin`), as integrators have them."""
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as trying
 
 from core.db import migrations
 from core.testkit import Database
+
+# How long drawing examples takes says how busy the machine is, nothing about what is tested.
+trying.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+trying.load_profile("busy")
 
 
 @pytest.fixture(scope="session")

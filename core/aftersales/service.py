@@ -70,7 +70,7 @@ async def decide(
         await moving.make_way(tx, row, parts, staff=origin in ("merchant", "platform"))
     # Closing and placing take stock before what plugins hold; so does this.
     await inventory.lock(tx, merchant_id, [line.part.line.sku_id for line in plan.lines])
-    draft = _draft(row, plan, reason)
+    draft = _draft(row, plan, reason, origin)
     deductions = await _deductions(tx, draft, plan, at_most)
     made = Decision(draft, plan, deductions, new_number(), origin, actor_id, aftersale_id=aftersale_id)
     taken = made.amount + plan.market_borne + made.deducted_market
@@ -155,7 +155,7 @@ def _wanted(merchant_id: UUID, data: RefundIn) -> Wanted | None:
     return [(line_id, quantity) for _, line_id, quantity in wanted]
 
 
-def _draft(row: asyncpg.Record, plan: Plan, reason: str) -> RefundDraft:
+def _draft(row: asyncpg.Record, plan: Plan, reason: str, origin: Origin) -> RefundDraft:
     return RefundDraft(
         new_id(),
         row["merchant_id"],
@@ -167,6 +167,7 @@ def _draft(row: asyncpg.Record, plan: Plan, reason: str) -> RefundDraft:
         plan.kept,
         plan.whole_order,
         reason,
+        origin,
     )
 
 

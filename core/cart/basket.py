@@ -30,6 +30,7 @@ class Wanted(msgspec.Struct, frozen=True):
     sku_id: UUID
     quantity: int
     options: Mapping[str, Any] = {}
+    source: Mapping[str, str] | None = None
 
 
 class LoadedLine(msgspec.Struct, frozen=True):
@@ -77,7 +78,7 @@ async def load(
     else:
         lines = [(w.merchant_id, w.sku_id, w.quantity) for w in wanted]
         rows = await repository.wanted(tx, account_id, address_id, lines, to_order=to_order)
-    loaded = from_rows(empty, rows, {(w.merchant_id, w.sku_id): w.options for w in wanted or ()})
+    loaded = from_rows(empty, rows, {(w.merchant_id, w.sku_id): w for w in wanted or ()})
     if not to_order or rows[0]["address_id"] is None:
         return loaded
     return msgspec.structs.replace(loaded, address=addresses.opened(tx.env.vault, account_id, rows[0]))
@@ -86,12 +87,12 @@ async def load(
 def from_rows(
     empty: Basket,
     rows: Sequence[asyncpg.Record],
-    options: Mapping[tuple[UUID, UUID], Mapping[str, Any]] = MappingProxyType({}),
+    wanted: Mapping[tuple[UUID, UUID], Wanted] = MappingProxyType({}),
 ) -> Loaded:
-    """`empty` filled from rows of the repository, at least one; `options` per (merchant, SKU)."""
+    """`empty` filled from rows of the repository, at least one; what was `wanted` by (merchant, SKU)."""
     lines = tuple(
         [
-            _loaded(row, options.get((row["merchant_id"], row["sku_id"]), {}))
+            _loaded(row, wanted.get((row["merchant_id"], row["sku_id"])))
             for row in rows
             if row["sku_id"] is not None
         ]
@@ -100,12 +101,26 @@ def from_rows(
     problems = tuple([x.problem for x in lines if x.selected and x.problem is not None])
     holdings = frozenset(rows[0]["holdings"] or ())
     filled = msgspec.structs.replace(
-        empty, lines=good, region=repository.region_of(rows[0]), holdings=holdings
+        empty,
+        lines=good,
+        region=repository.region_of(rows[0]),
+        holdings=holdings,
+        versions=_versions(rows[0]["versions"]),
     )
     return Loaded(filled, problems, lines)
 
 
-def _loaded(row: asyncpg.Record, options: Mapping[str, Any]) -> LoadedLine:
+def _versions(stored: str | None) -> Mapping[str, Mapping[UUID, int]]:
+    found: dict[str, dict[UUID, int]] = {}
+    for plugin, shop, version in (
+        msgspec.json.decode(stored, type=list[tuple[str, UUID, int]]) if stored else ()
+    ):
+        found.setdefault(plugin, {})[shop] = version
+    return found
+
+
+def _loaded(row: asyncpg.Record, wanted: Wanted | None) -> LoadedLine:
+    stored = msgspec.json.decode(row["source"], type=dict[str, str]) if row["source"] else None
     key = ref(row["merchant_id"], row["sku_id"])
     available = max(0, row["available"] or 0)
     line = BasketLine(
@@ -123,8 +138,8 @@ def _loaded(row: asyncpg.Record, options: Mapping[str, Any]) -> LoadedLine:
         weight_g=row["weight_g"] or 0,
         volume_cm3=row["volume_cm3"] or 0,
         requires_shipping=row["requires_shipping"] is not False,
-        options=options,
-        source=msgspec.json.decode(row["source"], type=dict[str, str]) if row["source"] else None,
+        options=wanted.options if wanted else {},
+        source=(wanted.source if wanted else None) or stored,
     )
     problem = _problem(row, key, available)
     return LoadedLine(

@@ -12,20 +12,25 @@ from core.catalog.schemas import MAX_QUANTITY
 from core.db.tx import Tx, columns
 from core.identity.addresses import SEALED
 from core.kit.geo import Point
+from core.kit.ids import MARKET_ID
 from core.types.pricing import Region
 
 # What is known of a line, whatever it came from: `w` has merchant_id, sku_id, quantity, selected, price_seen, source.
 # The address and the plugins of which the account holds something stand in each row; the position as numbers because a
-# `point` is dear to read. Without lines there is one row, whose `sku_id` is null.
-_FACTS = """
-select a.*, h.holdings, w.merchant_id, w.sku_id, w.quantity, w.selected, w.price_seen, w.source::text as source,
+# `point` is dear to read. So do the versions of the rules of the shops of the lines and of the market's. Without lines there
+# is one row, whose `sku_id` is null.
+_FACTS = f"""
+select a.*, h.holdings,
+  (select json_agg(json_build_array(r.plugin, r.merchant_id, r.version))::text from rule_version r
+   where r.merchant_id = '{MARKET_ID}' or r.merchant_id in (select merchant_id from w)) as versions,
+  w.merchant_id, w.sku_id, w.quantity, w.selected, w.price_seen, w.source::text as source,
   l.product_id, l.title, l.specs, l.image_url, l.price, l.category_path, l.shop_category_ids, l.weight_g, l.volume_cm3,
   l.requires_shipping, l.min_quantity, l.max_quantity, l.merchant_name, l.live, l.unavailable,
   s.on_hand - s.reserved as available
 from h left join a on true left join w on true
 left join listing_sku l on l.merchant_id = w.merchant_id and l.sku_id = w.sku_id
 left join stock s on s.merchant_id = w.merchant_id and s.sku_id = w.sku_id
-"""
+"""  # noqa: S608
 
 
 def _holdings(now: str) -> str:

@@ -19,11 +19,13 @@ Options = Annotated[dict[Name, Any], Meta(max_length=50)]
 
 
 class WantedLine(msgspec.Struct, frozen=True):
-    """So many of a SKU; `options` are for plugins."""
+    """So many of a SKU; `options` are for plugins, `source` is what brought the buyer to it (without it, that of the cart's
+    line)."""
 
     sku_id: Id
     quantity: Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
     options: Options = {}
+    source: Source | None = None
 
 
 class QuoteRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -128,7 +128,7 @@ def merge(lines: Iterable[WantedLine]) -> list[Wanted]:
         if quantity > MAX_QUANTITY:
             detail = f"At most {MAX_QUANTITY} of one article."
             raise Invalid(detail, FieldError(f"lines[{at}].quantity", "range", "Lower the quantity."))
-        found[sku] = Wanted(*sku, quantity, line.options)
+        found[sku] = Wanted(*sku, quantity, line.options, line.source)
     return list(found.values())
 
 

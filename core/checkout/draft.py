@@ -19,7 +19,7 @@ from core.types.orders import (
     PlanLine,
     Planning,
 )
-from core.types.pricing import Adjustment, BasketLine, Bearer, Quote, QuoteMerchant
+from core.types.pricing import Adjustment, BasketLine, Bearer, Quote, QuoteLine, QuoteMerchant
 
 
 class LineRow(msgspec.Struct, frozen=True):
@@ -42,6 +42,7 @@ class LineRow(msgspec.Struct, frozen=True):
     payable: int
     requires_shipping: bool
     source: Mapping[str, str] | None
+    activity_id: UUID | None
 
 
 class DiscountRow(msgspec.Struct, frozen=True):
@@ -55,7 +56,7 @@ class DiscountRow(msgspec.Struct, frozen=True):
     rule: str
     kind: str
     label: str
-    activity_id: str | None
+    activity_id: UUID | None
     amount: int
     bearer_market: int
     bearer_merchant: int
@@ -211,11 +212,18 @@ def _lines(
                 line.payable,
                 line.requires_shipping,
                 source.source if source else None,
+                _activity(line),
             )
         )
         cuts += [_cut(merchant_id, order_id, ids[line.key], a) for a in line.adjustments]
     cuts += [_cut(merchant_id, order_id, None, a) for a in part.shipping_adjustments]
     return rows, cuts
+
+
+def _activity(line: QuoteLine) -> UUID | None:
+    """The activity that a line was bought in: the first that changed its price."""
+    found = next((cut.activity_id for cut in line.adjustments if cut.activity_id), None)
+    return parse_ref(found) if found else None
 
 
 def _cut(merchant_id: UUID, order_id: UUID, line_id: UUID | None, cut: Adjustment) -> DiscountRow:
@@ -228,7 +236,7 @@ def _cut(merchant_id: UUID, order_id: UUID, line_id: UUID | None, cut: Adjustmen
         cut.rule,
         cut.kind,
         cut.label,
-        cut.activity_id,
+        parse_ref(cut.activity_id) if cut.activity_id else None,
         cut.amount,
         cut.bearer.market,
         cut.bearer.merchant,
@@ -326,7 +334,7 @@ def _shown_order(draft: Draft, row: OrderRow, address: Address | None) -> OrderO
             x.label,
             x.amount,
             Bearer(x.bearer_market, x.bearer_merchant),
-            x.activity_id,
+            ref(x.activity_id) if x.activity_id else None,
         )
         for x in draft.discounts
         if x.order_id == row.id

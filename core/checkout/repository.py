@@ -36,22 +36,25 @@ with want as (
 ), o as (
   insert into orders (merchant_id, id, trade_id, account_id, number, merchant_name, goods_amount, discount_amount,
     shipping_amount, payable, market_borne, commission, commission_rule, address, province, city, district, phone_index,
-    shipping, remark, earnings, created_at)
+    shipping, remark, touch, earnings, created_at)
   select x.merchant_id, x.id, $2, $1, x.number, x.merchant_name, x.goods_amount, x.discount_amount, x.shipping_amount,
     x.payable, x.market_borne, x.commission, x.commission_rule, decode(x.address, 'hex'), x.province, x.city, x.district,
-    decode(x.phone_index, 'hex'), x.shipping, x.remark, x.earnings, $4
+    decode(x.phone_index, 'hex'), x.shipping, x.remark,
+    (select jsonb_build_object('first', b.first, 'last', b.last) from touch b join account a on a.pseudonym = b.pseudonym
+     where a.id = $1),
+    x.earnings, $4
   from ok, json_to_recordset($16::json) x(merchant_id uuid, id uuid, number text, merchant_name text, goods_amount bigint,
     discount_amount bigint, shipping_amount bigint, payable bigint, market_borne bigint, commission bigint,
     commission_rule text, address text, province text, city text, district text, phone_index text, shipping jsonb,
     remark text, earnings bigint)
 ), l as (
   insert into order_line (merchant_id, id, order_id, account_id, kind, sku_id, product_id, parent_id, title, specs,
-    image_url, quantity, unit_price, amount, payable, requires_shipping, source)
+    image_url, quantity, unit_price, amount, payable, requires_shipping, source, activity_id)
   select x.merchant_id, x.id, x.order_id, $1, x.kind, x.sku_id, x.product_id, x.parent_id, x.title, x.specs, x.image_url,
-    x.quantity, x.unit_price, x.amount, x.payable, x.requires_shipping, x.source
+    x.quantity, x.unit_price, x.amount, x.payable, x.requires_shipping, x.source, x.activity_id
   from ok, json_to_recordset($17::json) x(merchant_id uuid, id uuid, order_id uuid, kind text, sku_id uuid,
     product_id uuid, parent_id uuid, title text, specs text[], image_url text, quantity int, unit_price bigint,
-    amount bigint, payable bigint, requires_shipping bool, source jsonb)
+    amount bigint, payable bigint, requires_shipping bool, source jsonb, activity_id uuid)
 ), d as (
   insert into order_discount (merchant_id, id, order_id, account_id, line_id, plugin, rule, kind, label, activity_id,
     amount, bearer_market, bearer_merchant)

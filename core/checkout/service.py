@@ -7,7 +7,7 @@ from uuid import UUID
 from core import hookspecs
 from core.cart import service as cart
 from core.checkout import draft as drafting
-from core.checkout import earning, repository
+from core.checkout import earning, hurry, repository
 from core.checkout.draft import Buyer, Draft
 from core.checkout.earning import EarningRow
 from core.checkout.schemas import CheckoutRequest, CloseTimer
@@ -51,7 +51,7 @@ async def checkout(tx: Tx, account_id: UUID, request: CheckoutRequest) -> TradeO
         tx.now + timedelta(seconds=tx.env.settings.unpaid_ttl),
     )
     draft, earnings = await earning.load(tx, draft)
-    await _place(tx, draft, earnings)
+    draft = await _place(tx, draft, earnings)
     return drafting.shown(draft, Buyer(account_id, address))
 
 
@@ -109,7 +109,7 @@ def _refuse_moved(quote: Quote, expected: int) -> None:
         )
 
 
-async def _place(tx: Tx, draft: Draft, earnings: Sequence[EarningRow]) -> None:
+async def _place(tx: Tx, draft: Draft, earnings: Sequence[EarningRow]) -> Draft:
     placement = draft.placement
     row = await repository.place(tx, draft, tx.env.settings.unpaid_trades_per_account)
     if not row["room"]:
@@ -120,10 +120,7 @@ async def _place(tx: Tx, draft: Draft, earnings: Sequence[EarningRow]) -> None:
     if earnings:
         await repository.add_earnings(tx, earnings)
     await planning.plan(tx, lambda: drafting.plannings(draft))
-    contributed = {e.plugin for e in placement.quote.explain if e.outcome == "applied"}
-    for plugin, guard in tx.hooks.of(hookspecs.order_placing):
-        if plugin in contributed:
-            await guard(tx, placement)
+    draft = await hurry.claim(tx, draft)
     logs.note(trade_id=ref(placement.trade_id))
     tx.emit(hookspecs.trade_placed, TradeEvent(placement.trade_id, placement.account_id))
     tx.schedule(
@@ -132,3 +129,4 @@ async def _place(tx: Tx, draft: Draft, earnings: Sequence[EarningRow]) -> None:
         CloseTimer(ref(placement.account_id), ref(placement.trade_id)),
         draft.expires_at,
     )
+    return draft

@@ -52,6 +52,8 @@ class Tx:
         self.env = env
         self.now: datetime = clock()
         self.statements = 0
+        # Of them, those that began a transaction or changed its scope.
+        self.frames = 0
         self._reported = 0
         self._engine = engine
         self._pooled: Any = None
@@ -123,6 +125,7 @@ class Tx:
         """
         if self._open:
             await self.execute(f"{_FORGET};{scope.settings()}")
+            self.frames += 1
         elif self._driver is not None:
             await self._begin_transaction(scope)
         self.scope = scope
@@ -278,6 +281,7 @@ class Tx:
         if scope.kind == "anonymous":
             return
         self._open = True
+        self.frames += 1
         try:
             await self.execute(f"BEGIN;{scope.settings()}")
         except asyncpg.PostgresError as error:

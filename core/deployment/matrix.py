@@ -132,6 +132,7 @@ def _out(runtime: Runtime, state: State, found: MatrixVersion) -> MatrixOut:
             group=kind.group,
             per_shop=kind.per_shop,
             per_trade=kind.per_trade,
+            per_line=kind.per_line,
             edited=kind.name in changed,
             enabled=owners[kind.name] in on,
         )

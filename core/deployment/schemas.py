@@ -105,6 +105,7 @@ class MatrixKind(msgspec.Struct, frozen=True):
     group: str
     per_shop: int | None
     per_trade: int | None
+    per_line: bool
     edited: bool
     enabled: bool
 

@@ -18,6 +18,10 @@ CORE: tuple[Permission, ...] = (
     Permission("orders.read", _MERCHANT, "See orders", ("clerk", "finance")),
     Permission("orders.write", _MERCHANT, "Accept, ship and close orders", ("clerk",)),
     Permission("orders.refund", _MERCHANT, "Refund orders", ("clerk",)),
+    Permission(
+        "activities.read", _MERCHANT, "See the calendar of activities", ("clerk", "marketing", "finance")
+    ),
+    Permission("activities.write", _MERCHANT, "Open and change campaigns", ("marketing",)),
     Permission("aftersales.read", _MERCHANT, "See after-sales cases", ("clerk", "finance")),
     Permission("aftersales.write", _MERCHANT, "Answer after-sales cases", ("clerk",)),
     Permission("ledger.read", _MERCHANT, "See money and statements", ("finance",)),
@@ -34,6 +38,8 @@ CORE: tuple[Permission, ...] = (
     Permission("aftersales.read", _PLATFORM, "See all after-sales cases", ("reviewer", "finance")),
     Permission("aftersales.decide", _PLATFORM, "Decide after-sales cases", ("reviewer",)),
     Permission("trades.read", _PLATFORM, "See all trades", ("reviewer", "finance")),
+    Permission("activities.read", _PLATFORM, "See all activities", ("reviewer", "finance")),
+    Permission("activities.write", _PLATFORM, "Open and change the market's campaigns", ("reviewer",)),
     Permission("ledger.read", _PLATFORM, "See the ledger", ("finance",)),
     Permission("payments.manage", _PLATFORM, "Retry calls of payment services", ("finance",)),
     Permission("payouts.manage", _PLATFORM, "Pay merchants what they are owed", ("finance",)),

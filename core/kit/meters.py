@@ -81,7 +81,7 @@ def metered(hook: str, plugin: str, function: Hook, *, load: bool) -> Hook:
 
     @functools.wraps(function)
     async def call(tx: Any, *args: Any) -> Any:
-        statements, began = getattr(tx, "statements", 0), clock()
+        statements, began = _statements(tx), clock()
         try:
             return await run(tx, *args)
         except JishiError:
@@ -92,7 +92,7 @@ def metered(hook: str, plugin: str, function: Hook, *, load: bool) -> Hook:
             raise
         finally:
             seconds = clock() - began
-            used = getattr(tx, "statements", 0) - statements
+            used = _statements(tx) - statements
             counted.calls += 1
             counted.seconds += seconds
             counted.statements += used
@@ -100,3 +100,9 @@ def metered(hook: str, plugin: str, function: Hook, *, load: bool) -> Hook:
                 counted.exceeded(seconds, used)
 
     return call
+
+
+def _statements(tx: Any) -> int:
+    """What was sent by now, without what only began a transaction or changed its scope."""
+    sent: int = getattr(tx, "statements", 0) - getattr(tx, "frames", 0)
+    return sent

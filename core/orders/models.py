@@ -64,6 +64,7 @@ orders = sa.Table(
     secret("phone_index"),
     json("shipping", nullable=False, server_default="{}"),
     text("remark", server_default=""),
+    json("touch"),
     at("created_at", nullable=False),
     at("paid_at"),
     at("accepted_at"),
@@ -166,6 +167,12 @@ order_discount = sa.Table(
         name="bearers",
     ),
     sa.Index("ix_order_discount_order", "merchant_id", "order_id"),
+    sa.Index(
+        "ix_order_discount_activity",
+        "activity_id",
+        "merchant_id",
+        postgresql_where=sa.text("activity_id is not null"),
+    ),
     info=access(Owner.MERCHANT, buyer_read=True),
 )
 

@@ -74,29 +74,37 @@ def _settle(
 
 
 def _drop_twins(free: list[Candidate], table: Relations, choice: Choice) -> list[Candidate]:
-    """Of alternatives of one kind on the very same lines only the largest can win; so fewer sets are left
-    to try."""
+    """Of alternatives of one kind on the very same lines, and on one line of kinds that stand to all others alike, only the
+    largest can win; so fewer sets are left to try."""
     best: dict[tuple[object, ...], Candidate] = {}
     kept: list[Candidate] = []
     for c in free:
         if len(c.cuts) != 1 or c.gifts or not table.exclude(c, c):
             kept.append(c)
             continue
-        twin = (c.rule.kind, c.rule.merchant_id, c.cuts[0].keys)
+        if len(c.cuts[0].keys) == 1:
+            twin: tuple[object, ...] = (table.sort(c.rule.kind), tuple(c.buckets), c.cuts[0].keys)
+        else:
+            twin = (c.rule.kind, c.rule.merchant_id, c.cuts[0].keys)
         other = best.get(twin)
         if other is None or c.amount > other.amount:
             best[twin] = c
         loser = c if other is not None and best[twin] is other else other
         if loser is not None:
-            choice.lost.append(Loss(loser, "beaten", say("twin", best[twin].rule.label)))
+            winner = best[twin].rule
+            name = "twin" if winner.kind == loser.rule.kind else "beaten"
+            choice.lost.append(Loss(loser, "beaten", say(name, winner.label)))
     return sorted([*kept, *best.values()], key=lambda c: c.rank)
 
 
 def _groups(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
-    """Candidates that have nothing to do with each other, apart: neither a shop nor a limit in common."""
+    """Candidates that have nothing to do with each other, apart: neither a shop nor a limit in common, nor a line where all
+    meet on lines only."""
+    candidates = list(candidates)
+    by_line = all(c.kind.per_line for c in candidates)
     groups: list[tuple[set[object], list[Candidate]]] = []
     for c in candidates:
-        marks: set[object] = {*c.shops, *(bucket for bucket, _ in c.buckets)}
+        marks: set[object] = {*(c.lines if by_line else c.shops), *(bucket for bucket, _ in c.buckets)}
         members = [c]
         rest = []
         for group in groups:

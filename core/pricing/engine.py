@@ -18,7 +18,7 @@ from core.pricing.assemble import assemble
 from core.pricing.choose import choose
 from core.pricing.proposals import Stage, examine
 from core.pricing.shipping import ship
-from core.pricing.state import Bucket, Candidate, State
+from core.pricing.state import Bucket, Candidate, Key, State
 from core.pricing.words import APPLIED, BY_PRIORITY, say
 from core.types.pricing import (
     Basket,
@@ -50,6 +50,7 @@ def quote(
     by_phase = _sorted_out(rules, matrix, state)
     limits = _limits(matrix)
     for phase in Phase:
+        state.began[phase] = dict(state.left)
         if phase is Phase.SHIPPING:
             ship(state, options, arranged=arranged)
         if phase in by_phase:
@@ -113,18 +114,18 @@ def _run(
 ) -> None:
     """One phase: ask, choose, apply, explain."""
     name = _name(phase)
-    stages: dict[tuple[UUID | None, frozenset[UUID]], Stage] = {}
+    stages: dict[tuple[UUID | None, frozenset[UUID], frozenset[Key]], Stage] = {}
     candidates: list[Candidate] = []
     for rule, kind in rules:
-        hidden = _closed_to(rule, matrix, state)
-        mark = (rule.merchant_id, hidden)
+        hidden, closed = _closed_to(rule, kind, matrix, state)
+        mark = (rule.merchant_id, hidden, closed)
         if mark not in stages:
             stages[mark] = Stage(state.view(*mark))
         found = examine(rule, kind, state, stages[mark])
         if isinstance(found, Candidate):
             found.buckets = _buckets(found, limits)
             candidates.append(found)
-        elif hidden and not stages[mark].view.lines:
+        elif (hidden or closed) and not stages[mark].view.lines:
             state.told(rule, name, "refused", say("blocked_before"))
         else:
             state.told(rule, name, "refused", found)
@@ -133,7 +134,7 @@ def _run(
         amount = state.apply(candidate)
         if amount or candidate.gifts:
             why = BY_PRIORITY if id(candidate) in choice.by_priority else APPLIED
-            state.told(candidate.rule, name, "applied", why, amount)
+            state.told(candidate.rule, name, "applied", why, amount, candidate.uses)
         else:
             state.told(candidate.rule, name, "beaten", say("nothing_left"), candidate.amount)
     for loss in choice.lost:
@@ -141,14 +142,24 @@ def _run(
         state.told(loss.candidate.rule, name, loss.outcome, loss.why, amount)
 
 
-def _closed_to(rule: PriceRule, matrix: Matrix, state: State) -> frozenset[UUID]:
-    """Shops where a rule of an earlier phase stands that this one does not go with. There is no looking
-    ahead, so across phases `best` means what `block` means: the earlier one stays."""
+def _closed_to(
+    rule: PriceRule, kind: RuleKind, matrix: Matrix, state: State
+) -> tuple[frozenset[UUID], frozenset[Key]]:
+    """Shops and lines where a rule of an earlier phase stands that this one does not go with. There is no
+    looking ahead, so across phases `best` means what `block` means: the earlier one stays."""
     shops: set[UUID] = set()
-    for kind, stand in state.stands.items():
-        if kind != rule.kind and matrix.relation(kind, rule.kind) is not Relation.STACK:
+    lines: set[Key] = set()
+    for name, stand in state.stands.items():
+        if name == kind.name or matrix.relation(name, kind.name) is Relation.STACK:
+            continue
+        if kind.per_line or matrix.kinds[name].per_line:
+            lines |= state.lines_of[name]
+        else:
             shops |= stand
-    return frozenset(shops if rule.merchant_id is None else shops & {rule.merchant_id})
+    if rule.merchant_id is not None:
+        shops &= {rule.merchant_id}
+        lines.intersection_update(state.by_shop.get(rule.merchant_id, ()))
+    return frozenset(shops), frozenset(lines)
 
 
 def _buckets(candidate: Candidate, limits: dict[tuple[str, str], int]) -> list[tuple[Bucket, int]]:

@@ -16,11 +16,13 @@ from core.types.pricing import (
     Refused,
     RuleKind,
     ShippingAdjust,
+    Uses,
     View,
 )
 
 MAX_QUANTITY = 9_999
 MAX_PARTS = 1_000
+_MAX_USES = 1_000_000_000
 _ALL_BP = 10_000
 
 
@@ -56,7 +58,7 @@ def examine(rule: PriceRule, kind: RuleKind, state: State, stage: Stage) -> Cand
             return say("bad_proposal", fault)
     if not reader.cuts and not reader.gifts:
         return say("nothing_to_do")
-    return Candidate(rule, kind, reader.cuts, reader.gifts, frozenset(reader.shops))
+    return Candidate(rule, kind, reader.cuts, reader.gifts, frozenset(reader.shops), reader.uses)
 
 
 def _refusal(answer: Refused) -> Reason:
@@ -68,10 +70,10 @@ def _refusal(answer: Refused) -> Reason:
 
 def _allowed(phase: Phase) -> tuple[type, ...]:
     if phase is Phase.SHIPPING_DISCOUNT:
-        return (ShippingAdjust,)
+        return (ShippingAdjust, Uses)
     if phase is Phase.POINTS:
-        return (Adjust,)
-    return () if phase is Phase.SHIPPING else (Adjust, AddLine)
+        return (Adjust, Uses)
+    return () if phase is Phase.SHIPPING else (Adjust, AddLine, Uses)
 
 
 def _misplaced(part: object, phase: Phase) -> str:
@@ -86,14 +88,23 @@ class _Reader:
         self.cuts: list[Cut] = []
         self.gifts: list[AddLine] = []
         self.shops: set[UUID] = set()
+        self.uses = 0
 
     def read(self, part: object) -> str | None:
         """Take one part in."""
+        if isinstance(part, Uses):
+            return self._use(part.units)
         if isinstance(part, Adjust):
             return self._cut(part.keys, part.amount, part.merchant_bp)
         if isinstance(part, ShippingAdjust):
             return self._cut((part.merchant_id,), part.amount, part.merchant_bp)
         return self._gift(part) if isinstance(part, AddLine) else "Unknown part of a proposal."
+
+    def _use(self, units: int) -> str | None:
+        if type(units) is not int or not 0 <= units <= _MAX_USES:
+            return f"What a rule uses up is a whole number from 0 to {_MAX_USES}."
+        self.uses += units
+        return None
 
     def _cut(self, keys: tuple[Key, ...], amount: int, merchant_bp: int) -> str | None:
         room = self.room

@@ -1,9 +1,8 @@
 """Which candidates can stand beside each other, and all the sets that can."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from uuid import UUID
 
-from core.pricing.state import Bucket, Candidate
+from core.pricing.state import Bucket, Candidate, Key
 from core.types.pricing import Matrix, Relation
 
 # More sets than these are not compared, and no more is spent on looking for them.
@@ -17,12 +16,23 @@ class Relations:
     def __init__(self, candidates: Iterable[Candidate], matrix: Matrix) -> None:
         kinds = {c.rule.kind for c in candidates}
         self._relation = {(a, b): matrix.relation(a, b) for a in kinds for b in kinds}
+        self._per_line = {kind for kind in kinds if matrix.kinds[kind].per_line}
         self._blocks = Relation.BLOCK in self._relation.values()
+        self._sorts: dict[str, str] = {}
+        self._kinds = sorted(kinds)
 
     def relation(self, a: Candidate, b: Candidate) -> Relation:
-        """How two candidates stand to each other; rules of different shops never meet."""
+        """How two candidates stand to each other; rules of different shops, or lines, never meet."""
         found = self._relation[a.rule.kind, b.rule.kind]
-        return found if found is Relation.STACK or not a.shops.isdisjoint(b.shops) else Relation.STACK
+        if found is Relation.STACK:
+            return found
+        by_line = self.by_line(a.rule.kind, b.rule.kind)
+        apart = a.lines.isdisjoint(b.lines) if by_line else a.shops.isdisjoint(b.shops)
+        return Relation.STACK if apart else found
+
+    def by_line(self, a: str, b: str) -> bool:
+        """Whether rules of these kinds meet on lines instead of shops."""
+        return a in self._per_line or b in self._per_line
 
     def exclude(self, a: Candidate, b: Candidate) -> bool:
         """Whether at most one of the two can apply: they do not stack, or share a limit of one."""
@@ -35,6 +45,19 @@ class Relations:
         if not self._blocks:
             return None
         return next((b for b in before if self.relation(c, b) is Relation.BLOCK), None)
+
+    def sort(self, kind: str) -> str:
+        """One kind for all at hand that exclude each other and stand to every other kind alike."""
+        if kind not in self._sorts:
+            self._sorts[kind] = next(k for k in self._kinds if k == kind or self._alike(k, kind))
+        return self._sorts[kind]
+
+    def _alike(self, a: str, b: str) -> bool:
+        return (
+            self._relation[a, b] is not Relation.STACK
+            and (a in self._per_line) == (b in self._per_line)
+            and all(self._relation[a, k] is self._relation[b, k] for k in self._kinds if k not in (a, b))
+        )
 
     def rivals(self, kind: str) -> list[str]:
         """Kinds at hand that do not stack with `kind`."""
@@ -50,18 +73,23 @@ class Sets:
 
     def __init__(self, group: Sequence[Candidate], table: Relations, used: Mapping[Bucket, int]) -> None:
         self._group = group
-        at: dict[tuple[UUID, str], set[int]] = {}
+        at: dict[tuple[Key, str], set[int]] = {}
         sharers: dict[Bucket, set[int]] = {}
         for i, c in enumerate(group):
-            for shop in c.shops:
-                at.setdefault((shop, c.rule.kind), set()).add(i)
+            # A shop is never a line: the one is a UUID, the other a string or, of freight, that shop.
+            for place in c.shops | c.lines:
+                at.setdefault((place, c.rule.kind), set()).add(i)
             for bucket, _ in c.buckets:
                 sharers.setdefault(bucket, set()).add(i)
         rival_kinds = {c.rule.kind: table.rivals(c.rule.kind) for c in group}
         self._rivals: list[list[set[int]]] = []
         self._limits: list[list[tuple[set[int], int]]] = []
         for i, c in enumerate(group):
-            places = [at.get((shop, kind), set()) for shop in c.shops for kind in rival_kinds[c.rule.kind]]
+            places = [
+                at.get((place, kind), set())
+                for kind in rival_kinds[c.rule.kind]
+                for place in (c.lines if table.by_line(c.rule.kind, kind) else c.shops)
+            ]
             limits = [(sharers[bucket], cap - used.get(bucket, 0)) for bucket, cap in c.buckets]
             singles = [sharing for sharing, room in limits if room == 1]
             self._rivals.append([rivals for rivals in (*places, *singles) if len(rivals) > (i in rivals)])
@@ -77,7 +105,7 @@ class Sets:
         """All sets to which nothing can be added; None if there are too many to compare."""
         # Each of those of whom only one can be chosen is in a set of its own.
         alternatives = [len(rivals) for i in self._contested for rivals in self._rivals[i] if i in rivals]
-        if max(alternatives, default=0) > MAX_SETS or not self._walk(0, self._always):
+        if max(alternatives, default=0) > MAX_SETS or not self._walk(0, self._always, ()):
             return None
         return [self._members(chosen) for chosen in self._found]
 
@@ -97,7 +125,7 @@ class Sets:
             len(sharing & chosen) < room for sharing, room in self._limits[i]
         )
 
-    def _walk(self, at: int, chosen: set[int]) -> bool:
+    def _walk(self, at: int, chosen: set[int], left_out: tuple[int, ...]) -> bool:
         """Decide about the contested from place `at` on: first with, then without. False when there is too much to try."""
         self._steps += 1
         contested = self._contested
@@ -108,8 +136,16 @@ class Sets:
                 self._found.append(chosen)
             return len(self._found) <= MAX_SETS and self._steps <= _MAX_STEPS
         i = contested[at]
-        if not self._walk(at + 1, chosen | {i}):
+        # Leaving one out only makes sense while one that comes later can take its place.
+        if not all(self._replaceable(j, i, chosen) for j in left_out):
+            return self._steps <= _MAX_STEPS
+        if not self._walk(at + 1, chosen | {i}, left_out):
             return False
-        # Leaving one out only makes sense if one that comes later can take its place.
+        return not self._replaceable(i, i + 1, chosen) or self._walk(at + 1, chosen, (*left_out, i))
+
+    def _replaceable(self, i: int, start: int, chosen: set[int]) -> bool:
+        """Whether `i` has no room beside `chosen`, or one from place `start` on can still take it."""
         replacing = [*self._rivals[i], *[sharing for sharing, _ in self._limits[i]]]
-        return not any(max(others) > i for others in replacing) or self._walk(at + 1, chosen)
+        return not self._fits(i, chosen) or any(
+            j >= start and self._fits(j, chosen) for others in replacing for j in others
+        )

@@ -23,6 +23,7 @@ from core.types.pricing import (
     Explanation,
     LineView,
     OfferedShipping,
+    Phase,
     PriceRule,
     Problem,
     RuleKind,
@@ -43,16 +44,36 @@ class Cut(NamedTuple):
 
 
 class Candidate:
-    """A rule with a sound proposal. `shops` are those it touches, `amount` what it takes off by itself,
-    `buckets` the limits it counts against and how many each allows."""
+    """A rule with a sound proposal. `shops` are those it touches, `lines` the lines (with gifts, their parents), `amount` is
+    what it takes off by itself, `buckets` the limits it counts against and how many each allows."""
 
-    __slots__ = ("amount", "buckets", "cuts", "gifts", "keys", "kind", "rank", "rule", "shops")
+    __slots__ = (
+        "amount",
+        "buckets",
+        "cuts",
+        "gifts",
+        "keys",
+        "kind",
+        "lines",
+        "rank",
+        "rule",
+        "shops",
+        "uses",
+    )
 
     def __init__(
-        self, rule: PriceRule, kind: RuleKind, cuts: list[Cut], gifts: list[AddLine], shops: frozenset[UUID]
+        self,
+        rule: PriceRule,
+        kind: RuleKind,
+        cuts: list[Cut],
+        gifts: list[AddLine],
+        shops: frozenset[UUID],
+        uses: int = 0,
     ) -> None:
+        self.uses = uses
         self.rule, self.kind, self.cuts, self.gifts, self.shops = rule, kind, cuts, gifts, shops
         self.keys = frozenset([key for cut in cuts for key in cut.keys])
+        self.lines = self.keys.union([gift.parent for gift in gifts]) if gifts else self.keys
         self.amount = sum(cut.amount for cut in cuts)
         self.rank = (-kind.priority, rule.plugin, rule.id)
         self.buckets: list[tuple[Bucket, int]] = []
@@ -63,14 +84,14 @@ class Gift(NamedTuple):
 
     key: str
     line: BasketLine
-    parent: str
+    parent: str | None
 
 
 class State:
     """Amounts left, adjustments made and rules explained so far.
 
-    `left` is in fen per key. `stands` holds, per kind, the shops where a rule of it was applied; `counts`
-    how many rules of a group were applied per shop and (shop None) in the whole trade.
+    `left` is in fen per key. `stands` and `lines_of` hold, per kind, the shops and lines where a rule of it was applied;
+    `counts` how many rules of a group were applied per shop and (shop None) in the whole trade.
     """
 
     def __init__(self, basket: Basket, problems: Iterable[Problem]) -> None:
@@ -91,17 +112,26 @@ class State:
         self.explain: list[Explanation] = []
         self.problems: list[Problem] = list(problems)
         self.stands: dict[str, set[UUID]] = {}
+        self.lines_of: dict[str, set[Key]] = {}
         self.counts: Counter[Bucket] = Counter()
+        self.began: dict[Phase, dict[Key, int]] = {}
 
-    def view(self, merchant_id: UUID | None, hidden: frozenset[UUID]) -> View:
-        """What a rule sees: its own shop's lines or everybody's, without those of the `hidden` shops."""
+    def view(self, merchant_id: UUID | None, hidden: frozenset[UUID], closed: frozenset[Key]) -> View:
+        """What a rule sees: its own shop's lines or everybody's, without those of the `hidden` shops and the
+        `closed` ones."""
         shops: Iterable[UUID] = self.by_shop if merchant_id is None else [merchant_id]
-        keys = sorted(key for shop in shops if shop not in hidden for key in self.by_shop.get(shop, ()))
+        keys = sorted(
+            key
+            for shop in shops
+            if shop not in hidden
+            for key in self.by_shop.get(shop, ())
+            if key not in closed
+        )
         lines = tuple([LineView(self.lines[key], self.left[key]) for key in keys])
         fees = {
             shop: self.left[shop] for shop in self.fees if shop not in hidden and merchant_id in (None, shop)
         }
-        return View(self.basket, lines, fees)
+        return View(self.basket, lines, fees, self.began)
 
     def shop_lines(self, merchant_id: UUID) -> Iterator[LineView]:
         """One merchant's lines as they will be shipped: discounted, with gifts at 0."""
@@ -124,14 +154,18 @@ class State:
         for gift in candidate.gifts:
             key = gift_key(rule, gift)
             line = replace(gift.line, unit_price=0)
-            self.gifts.setdefault(gift.parent, []).append(Gift(key, line, gift.parent))
+            parent = None if gift.of_order else gift.parent
+            self.gifts.setdefault(gift.parent, []).append(Gift(key, line, parent))
         amount = sum(shares.values())
         if amount or candidate.gifts:
             self.stands.setdefault(rule.kind, set()).update(candidate.shops)
+            self.lines_of.setdefault(rule.kind, set()).update(candidate.lines)
             self.counts.update([bucket for bucket, _ in candidate.buckets])
         return amount
 
-    def told(self, rule: PriceRule, phase: str, outcome: str, why: Reason, amount: int = 0) -> None:
+    def told(
+        self, rule: PriceRule, phase: str, outcome: str, why: Reason, amount: int = 0, uses: int = 0
+    ) -> None:
         """Say what became of a rule."""
         self.explain.append(
             Explanation(
@@ -146,6 +180,7 @@ class State:
                 rule.label,
                 why.zh,
                 why.short,
+                uses,
             )
         )
 

@@ -80,3 +80,13 @@ class PayoutEvent(msgspec.Struct, frozen=True):
     payout_id: UUID
     amount: int
     status: str
+
+
+class VisitEvent(msgspec.Struct, frozen=True):
+    """Somebody, known by a pseudonym only, opened a page; what brought them, and the shop or product that it shows."""
+
+    pseudonym: UUID
+    kind: str
+    reference: str
+    merchant_id: UUID | None = None
+    product_id: UUID | None = None

@@ -33,6 +33,14 @@ class Placement(msgspec.Struct, frozen=True):
         """Rule id -> total discount in fen, for the plugin's rules that were applied."""
         return {e.rule: e.amount for e in self.quote.explain if e.plugin == plugin and e.outcome == "applied"}
 
+    def uses_of(self, plugin: str) -> dict[str, int]:
+        """Rule id -> units of its own limits (`Uses`), for the plugin's rules that were applied and use any."""
+        return {
+            e.rule: e.uses
+            for e in self.quote.explain
+            if e.plugin == plugin and e.outcome == "applied" and e.uses
+        }
+
 
 class ClosingOrder(msgspec.Struct, frozen=True):
     """One order of a trade that is given up."""
@@ -105,7 +113,7 @@ class RefundLine(msgspec.Struct, frozen=True):
 
 class RefundDraft(msgspec.Struct, frozen=True):
     """A refund about to be decided. `kept_amount`: what the buyer had paid for the goods that stay; `whole_order`: none
-    stay."""
+    stay; `origin`: who wants it (`buyer`, `merchant`, `platform`, `system`)."""
 
     id: UUID
     merchant_id: UUID
@@ -117,6 +125,7 @@ class RefundDraft(msgspec.Struct, frozen=True):
     kept_amount: int
     whole_order: bool
     reason: str
+    origin: str = "system"
 
 
 class PaidLine(msgspec.Struct, frozen=True):

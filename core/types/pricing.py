@@ -33,7 +33,8 @@ class RuleKind(msgspec.Struct, frozen=True):
     """A sort of rule, declared by the plugin that owns it and editable by the operator.
 
     `priority` decides ties (higher first); `per_shop` and `per_trade` bound how many of the kind may apply.
-    Kinds of one `group` share their limits.
+    Kinds of one `group` share their limits. Rules meet on the shops that both touch; those of a kind that is `per_line` meet
+    others only on the lines that both touch, so each line has its own best.
     """
 
     name: str
@@ -43,10 +44,11 @@ class RuleKind(msgspec.Struct, frozen=True):
     group: str = ""
     per_shop: int | None = None
     per_trade: int | None = None
+    per_line: bool = False
 
 
 class Relation(StrEnum):
-    """What happens when rules of two kinds meet on the same shop."""
+    """What happens when rules of two kinds meet on the same shop, or line."""
 
     STACK = "stack"
     BEST = "best"
@@ -117,6 +119,8 @@ class Basket(msgspec.Struct, frozen=True):
     options: Mapping[str, Any] = {}
     # Plugins of which the buyer owns something (`core.api.hold`); the others need no look into their tables.
     holdings: frozenset[str] = frozenset()
+    # Plugin -> shop (or market) -> version of its rules there (`core.api.KeptRules`).
+    versions: Mapping[str, Mapping[UUID, int]] = {}
 
 
 class LineView(msgspec.Struct, frozen=True):
@@ -127,11 +131,20 @@ class LineView(msgspec.Struct, frozen=True):
 
 
 class View(msgspec.Struct, frozen=True):
-    """The basket as a rule sees it. `shipping` is the fee per merchant, known from the shipping phase on."""
+    """The basket as a rule sees it. `shipping` is the fee per merchant, known from the shipping phase on; `began` are the
+    amounts of lines by key as each phase so far found them."""
 
     basket: Basket
     lines: tuple[LineView, ...]
     shipping: Mapping[UUID, int] = {}
+    began: Mapping[Phase, Mapping[Any, int]] = {}
+
+    def at(self, phase: Phase) -> tuple[LineView, ...]:
+        """The lines with the amounts that `phase` found, for what was promised on those."""
+        found = self.began.get(phase)
+        if found is None:
+            return self.lines
+        return tuple([LineView(seen.line, found[seen.line.key]) for seen in self.lines])
 
 
 class Adjust(msgspec.Struct, frozen=True, tag=True):
@@ -144,10 +157,12 @@ class Adjust(msgspec.Struct, frozen=True, tag=True):
 
 
 class AddLine(msgspec.Struct, frozen=True, tag=True):
-    """A gift at price 0: its SKU facts as a basket line, shipped with the line `parent`."""
+    """A gift at price 0: its SKU facts as a basket line, shipped with the line `parent` and taken back with it; one
+    `of_order` was earned by several lines and goes back with the last one of the order."""
 
     line: BasketLine
     parent: str
+    of_order: bool = False
 
 
 class ShippingAdjust(msgspec.Struct, frozen=True, tag=True):
@@ -156,6 +171,13 @@ class ShippingAdjust(msgspec.Struct, frozen=True, tag=True):
     merchant_id: UUID
     amount: int
     merchant_bp: int = 10_000
+
+
+class Uses(msgspec.Struct, frozen=True, tag=True):
+    """How many units of its own limits the rule uses up when it applies: sets, times, pieces. Placing finds it in
+    `Placement.uses_of`, so that the plugin can claim it."""
+
+    units: int
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
@@ -168,7 +190,7 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     zh: str = ""
 
 
-Proposal = tuple[Adjust | AddLine | ShippingAdjust, ...]
+Proposal = tuple[Adjust | AddLine | ShippingAdjust | Uses, ...]
 
 
 class PriceRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -294,7 +316,7 @@ class QuoteMerchant(msgspec.Struct, frozen=True):
 class Explanation(msgspec.Struct, frozen=True):
     """One rule considered, and what became of it: `applied` with what it took off, `beaten` with what it would have
     taken off by itself, or `refused`; `code` says stably why not, `reason` and `reason_zh` in words, `short` how many fen
-    are missing to it."""
+    are missing to it, `uses` what of its own limits it uses up."""
 
     plugin: str
     rule: str
@@ -307,6 +329,7 @@ class Explanation(msgspec.Struct, frozen=True):
     label: str = ""
     reason_zh: str = ""
     short: int = 0
+    uses: int = 0
 
 
 class Quote(msgspec.Struct, frozen=True):

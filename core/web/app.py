@@ -18,9 +18,11 @@ from litestar.types import HTTPScope
 from redis.asyncio import Redis
 
 import core.demo
+from core.activities import routes as activities
 from core.aftersales import routes as aftersales
 from core.aftersales import timeline_routes
 from core.aftersales.cases import routes as cases
+from core.attribution import routes as attribution
 from core.cart import routes as cart
 from core.catalog import routes as catalog
 from core.checkout import routes as checkout
@@ -47,6 +49,8 @@ _DOMAINS = (
     merchants,
     catalog,
     inventory,
+    activities,
+    attribution,
     cart,
     checkout,
     orders,

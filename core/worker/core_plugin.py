@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from core.aftersales.cases.timers import TIMERS as CASES
 from core.aftersales.timers import TIMERS as AFTERSALES
+from core.attribution import service as attribution
 from core.cart import service as cart
 from core.checkout.timers import TIMERS as CHECKOUT
 from core.db.tx import Tx
@@ -56,6 +57,7 @@ class CorePlugin(Plugin):
         """The guest's cart goes to the account, and the guest's addresses if the account has none."""
         await cart.merge_guest(tx, merging)
         await addresses.move(tx, merging)
+        await attribution.merge(tx, merging.account_id, merging.guest_id)
 
     @hookimpl
     async def order_paid(self, tx: Tx, event: OrderEvent) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from core.api import MARKET_ID, Badge, BadgePage, ShelfProduct, Tx, format_yuan, rate, ref
+from core.api import MARKET_ID, Badge, BadgePage, Remembered, ShelfProduct, Tx, format_yuan, rate, ref
 from plugins.coupons import usage
 from plugins.coupons.rules import FREE_SHIPPING, Terms, kind_of
 
@@ -124,27 +124,15 @@ class RememberedOffers:
     instance. An issuer without offers is remembered as well."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._kept: dict[UUID, tuple[float, Shelf]] = {}
+        self._kept: Remembered[UUID, Shelf] = Remembered(TTL_S, MOST_ISSUERS, clock)
 
     async def of(self, tx: Tx, issuers: Iterable[UUID]) -> Mapping[UUID, Shelf]:
         """The shelf of each issuer; one statement for all that are not remembered, else none."""
-        now = self._clock()
-        found: dict[UUID, Shelf] = {}
-        missing: list[UUID] = []
-        for issuer in issuers:
-            until, shelf = self._kept.get(issuer, (0.0, None))
-            if shelf is None or until <= now:
-                missing.append(issuer)
-            else:
-                found[issuer] = shelf
-        if missing:
-            read = await _read(tx, missing)
-            if len(self._kept) + len(read) > MOST_ISSUERS:
-                self._kept.clear()
-            self._kept.update((issuer, (now + TTL_S, shelf)) for issuer, shelf in read.items())
-            found |= read
-        return found
+
+        async def read(missing: Sequence[UUID]) -> Mapping[UUID, Shelf]:
+            return await _read(tx, missing)
+
+        return await self._kept.of(issuers, read)
 
 
 async def _read(tx: Tx, issuers: Sequence[UUID]) -> dict[UUID, Shelf]:

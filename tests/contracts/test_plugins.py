@@ -15,8 +15,10 @@ from core.testkit.contracts import CHECKS, Subject, check_plugin, contract_tests
 from core.testkit.database import fresh
 from core.testkit.market import Article, Market, Person
 from core.testkit.servers import Servers
+from plugins.membership.schemas import SkuPrice
 from tests.contracts import sloppy
 from tests.support.coupons import claim, issue
+from tests.support.membership import give, level
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,8 +32,21 @@ async def held_coupons(market: Market, person: Person, goods: list[Article]) -> 
     return {}
 
 
+async def a_member(market: Market, person: Person, goods: list[Article]) -> Mapping[str, Any]:
+    """A level of the market and of each shop, with a price for each SKU, and points to use."""
+    operator = await market.operator()
+    growth = len((await operator.get("/api/platform/membership/levels")).json())
+    prices = tuple(SkuPrice(article.ref, article.price - 100) for article in goods)
+    await level(market.runtime, growth=growth, prices=prices)
+    for merchant_id in {article.merchant_id for article in goods}:
+        await level(market.runtime, merchant_id, growth=growth)
+    await give(market.runtime, person.me.account_id, 300, f"contract {growth}")
+    return {"membership": {"points": "max"}}
+
+
 _classes = discover()
 test_coupons = contract_tests(_classes.pop("coupons"), tests=ROOT / "tests", prepare=held_coupons)
+test_membership = contract_tests(_classes.pop("membership"), tests=ROOT / "tests", prepare=a_member)
 test_contracts = contract_tests(*_classes.values(), tests=ROOT / "tests")
 
 

@@ -96,6 +96,8 @@ async def _run(runtime: Any, client: httpx.AsyncClient, story: Story) -> str:
     staff = Session(client, runtime, await market.sign_in(runtime, Audience.MERCHANT, shop))
     await claim(runtime, buyer.me.account_id, await issue(runtime, shop, name="五元券", amount=500))
     await inline.drain(runtime, strict=True)
+    seen = {"source": {"kind": "share", "reference": "abc"}, "page": "home"}
+    await story.step("Come by a shared link", buyer.post("/api/shop/visits", seen))
     await story.step("Look at products", client.get("/api/shop/products"))
     await story.step(
         "Put three into the cart", buyer.call("PUT", f"/api/shop/cart/lines/{sku}", {"quantity": 3})

@@ -113,6 +113,8 @@ KINDS = {
     for kind in (
         RuleKind("item", Phase.ITEM_PRICE, "item price", priority=5),
         RuleKind("member", Phase.ITEM_PRICE, "member price", priority=3),
+        RuleKind("flash", Phase.ITEM_PRICE, "flash price", priority=9, per_line=True),
+        RuleKind("limited", Phase.ITEM_PRICE, "limited-time price", priority=4, per_line=True),
         RuleKind("promo", Phase.SHOP_PROMOTION, "shop promotion"),
         RuleKind("extra", Phase.SHOP_PROMOTION, "another shop promotion", priority=1),
         RuleKind("shop_coupon", Phase.SHOP_COUPON, "shop coupon", per_shop=1),
@@ -123,7 +125,14 @@ KINDS = {
         RuleKind("stray", Phase.SHIPPING, "nothing can be proposed here"),
     )
 }
-PAIRS = {("triple", "triple"): Relation.STACK, ("item", "member"): Relation.BEST}
+PAIRS = {
+    ("triple", "triple"): Relation.STACK,
+    ("item", "member"): Relation.BEST,
+    ("flash", "limited"): Relation.BEST,
+    ("limited", "member"): Relation.BEST,
+    ("flash", "promo"): Relation.BLOCK,
+    ("flash", "shop_coupon"): Relation.BLOCK,
+}
 MATRIX = Matrix(KINDS, PAIRS)
 
 

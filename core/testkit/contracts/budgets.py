@@ -68,12 +68,12 @@ def counting(cls: type[Plugin], counts: list[Count]) -> type[Plugin]:
 def _counted(name: str, function: Callable[..., Any], counts: list[Count]) -> Callable[..., Any]:
     @functools.wraps(function)
     async def counted(self: Any, tx: Any, subject: Any) -> Any:
-        before = tx.statements
+        before = tx.statements - tx.frames
         try:
             return await function(self, tx, subject)
         finally:
             orders = len(subject.orders) if isinstance(subject, Placement) else 1
-            counts.append(Count(name, tx.statements - before, orders))
+            counts.append(Count(name, tx.statements - tx.frames - before, orders))
 
     return counted
 

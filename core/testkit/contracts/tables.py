@@ -47,6 +47,8 @@ _VALUES = {
     "timestamp without time zone": "now()",
     "interval": "'1 day'",
     "point": "point(1,1)",
+    "numrange": "'empty'",
+    "tstzrange": "'empty'",
 }
 _CHECKS = """
 select conrelid::regclass::text || '.' || conname as name, pg_get_constraintdef(oid) as definition

@@ -60,8 +60,8 @@ async def test_account_merging_adds_the_guests_cart_to_the_accounts(runtime: Any
         await change(runtime, article, price=90)
     await put(runtime, guest, both.ref, 3, source={"slot": "theirs"})
     await put(runtime, guest, new.ref, 4, selected=False, source={"slot": "search"})
-    # One statement for the cart, one that finds no addresses.
-    assert await merge(runtime, guest, me) == 2
+    # One statement for the cart, one that finds no addresses, one for what brought the guest.
+    assert await merge(runtime, guest, me) == 3
     found = await rows(runtime, me)
     assert {sku: (r["quantity"], r["selected"], r["price_seen"], source_of(r)) for sku, r in found.items()} == {
         both.sku_id: (5, True, 100, {"slot": "mine"}),

@@ -77,7 +77,9 @@ async def test_what_cannot_be_published_is_said_in_words(runtime: Runtime, file:
 
 
 def test_the_table_says_what_counts_and_leaves_out_what_goes_without_saying() -> None:
-    kind = MatrixKind("a.sale", "a", "Sale", "points", -2, "g", None, 3, edited=True, enabled=False)
+    kind = MatrixKind(
+        "a.sale", "a", "Sale", "points", -2, "g", None, 3, per_line=False, edited=True, enabled=False
+    )
     pairs = (
         MatrixPair("a.sale", "a.sale", Relation.BEST, edited=False),
         MatrixPair("a.sale", "b.gone", Relation.STACK, edited=True),

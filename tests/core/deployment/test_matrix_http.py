@@ -72,6 +72,7 @@ async def test_the_matrix_is_read_published_and_restored(operator: Session, runt
         "group": "",
         "per_shop": 1,
         "per_trade": None,
+        "per_line": False,
         "edited": False,
         "enabled": True,
     }

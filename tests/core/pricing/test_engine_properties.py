@@ -36,7 +36,18 @@ from tests.support.pricing_model import (
     shop,
 )
 
-GOODS = ["item", "member", "promo", "extra", "shop_coupon", "market_coupon", "triple", "points"]
+GOODS = [
+    "item",
+    "member",
+    "flash",
+    "limited",
+    "promo",
+    "extra",
+    "shop_coupon",
+    "market_coupon",
+    "triple",
+    "points",
+]
 
 amounts = st.integers(0, 5000)
 shops = st.integers(1, 3)

@@ -200,6 +200,7 @@ async def test_guests_are_admitted_only_where_a_route_says_so(
         "get cart", "put cart/lines/{sku_id}", "post cart/lines/select", "delete cart/invalid", "post quote",
         "post quote/explain", "get me",
         "get addresses", "post addresses", "put addresses/{address_id}", "delete addresses/{address_id}",
+        "post visits",
     }  # fmt: skip
     assert {"post checkout", "get orders", "get trades", "post trades/{trade_id}/payments"} <= refused
     for path in ("/api/merchant/orders", "/api/platform/trades"):

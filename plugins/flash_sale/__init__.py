@@ -1,0 +1,1 @@
+"""Flash sales: few pieces, a low price, a short time."""

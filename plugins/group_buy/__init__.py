@@ -1,0 +1,1 @@
+"""Group-buying (拼团): a low price for those who fill a group in time."""

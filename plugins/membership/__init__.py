@@ -1,0 +1,1 @@
+"""Levels, member prices and points."""

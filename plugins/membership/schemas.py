@@ -1,0 +1,134 @@
+"""What the routes take and give. Amounts in fen, ids opaque, times in UTC."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+MAX_PRICES = 1000
+
+Fen = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Bp = Annotated[int, Meta(ge=0, le=10_000)]
+Growth = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
+Change = Annotated[int, Meta(ge=-1_000_000_000, le=1_000_000_000)]
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+Name = Annotated[str, Meta(min_length=1, max_length=20)]
+Perks = Annotated[str, Meta(max_length=500)]
+
+
+class SkuPrice(msgspec.Struct, frozen=True):
+    """What one piece of a SKU costs a member."""
+
+    sku_id: Id
+    price: Fen
+
+
+class LevelIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A new level. `discount_bp` is what is taken off: 1000 is 10 %; a SKU in `prices` costs that instead. Of a level of the
+    market, shops bear `merchant_share_bp` on their own goods."""
+
+    name: Name
+    growth: Growth
+    gained_by: Literal["growth"] = "growth"
+    discount_bp: Bp = 0
+    merchant_share_bp: Bp | None = None
+    prices: Annotated[tuple[SkuPrice, ...], Meta(max_length=MAX_PRICES)] = ()
+    perks: Perks = ""
+
+
+class LevelPatch(msgspec.Struct, frozen=True):
+    """What changes of a level; `prices` are replaced as a whole."""
+
+    name: Name | UnsetType = UNSET
+    growth: Growth | UnsetType = UNSET
+    discount_bp: Bp | UnsetType = UNSET
+    merchant_share_bp: Bp | UnsetType = UNSET
+    prices: Annotated[tuple[SkuPrice, ...], Meta(max_length=MAX_PRICES)] | UnsetType = UNSET
+    perks: Perks | UnsetType = UNSET
+
+
+class LevelOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A level; staff also see who bears it and the prices of single SKUs."""
+
+    id: str
+    merchant_id: str
+    name: str
+    gained_by: str
+    growth: int
+    discount_bp: int
+    perks: str
+    merchant_share_bp: int | UnsetType = UNSET
+    prices: list[SkuPrice] | UnsetType = UNSET
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """Points that end at `expires_at`."""
+
+    expires_at: datetime
+    points: int
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Where somebody stands in the market or a shop: the level that the growth reaches, and the next one."""
+
+    merchant_id: str
+    growth: int
+    level: LevelOut | None
+    next: LevelOut | None
+    levels: list[LevelOut]
+
+
+class Mine(msgspec.Struct, frozen=True):
+    """A buyer's membership. `points` can be spent, each worth `fen_per_point`; `debt` are points that the next ones pay
+    first."""
+
+    points: int
+    debt: int
+    fen_per_point: int
+    expiring: list[Ending]
+    market: Standing
+    shops: list[Standing]
+
+
+class EntryOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the journal. `reference` names the order, or what else it was for; `by` the staff, for the market's."""
+
+    id: str
+    at: datetime
+    unit: str
+    merchant_id: str
+    amount: int
+    kind: str
+    reference: str
+    note: str
+    expires_at: datetime | UnsetType = UNSET
+    by: str | UnsetType = UNSET
+
+
+class MemberOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A member, by the first letter of the name; only the market's staff see the account and its points."""
+
+    id: str
+    name: str
+    growth: int
+    level: str | None
+    joined_at: datetime
+    account_id: str | UnsetType = UNSET
+    points: int | UnsetType = UNSET
+    debt: int | UnsetType = UNSET
+
+
+class GrowthIn(msgspec.Struct, frozen=True):
+    """Growth given or taken by a shop's staff, and why."""
+
+    growth: Change
+    reason: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class AdjustIn(msgspec.Struct, frozen=True, kw_only=True):
+    """Points and growth given or taken by the market's staff, and why; the member sees the reason."""
+
+    points: Change = 0
+    growth: Change = 0
+    reason: Annotated[str, Meta(min_length=1, max_length=200)]

@@ -1,0 +1,1 @@
+"""Promotions: limited-time prices, N-th item, bundles, gifts, full reduction, free shipping."""
