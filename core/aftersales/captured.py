@@ -10,7 +10,8 @@ from core.db.tx import Tx
 from core.kit.errors import Conflict
 from core.orders import holds
 from core.orders import service as orders
-from core.payment.paying import CapturedRefund, back_off
+from core.payment.paying import FIRST_RETRY, CapturedRefund
+from core.payment.waiting import back_off
 from core.plugin import TimerHandler
 
 _LOG = structlog.get_logger()
@@ -29,7 +30,7 @@ async def refund_captured(tx: Tx, payload: msgspec.Raw) -> None:
             if error.code != "nothing_left":
                 _LOG.warning("captured_not_refunded", order_id=str(due.order_id), code=error.code)
                 again = msgspec.structs.replace(due, attempt=due.attempt + 1)
-                tx.schedule("core", "refund_captured", again, tx.now + back_off(due.attempt))
+                tx.schedule("core", "refund_captured", again, tx.now + back_off(FIRST_RETRY, due.attempt))
                 return
     await holds.take_off(tx, due.merchant_id, due.order_id, due.plugin, "paying")
 

@@ -20,12 +20,12 @@ from core.orders import holds
 from core.orders import service as orders
 from core.orders.holds import Hold
 from core.payment.repository import OrderLeg
+from core.payment.waiting import back_off
 from core.plugin import TimerHandler
 from core.types.orders import Paying, PayingAnswer
 
 _LOG = structlog.get_logger()
-_FIRST_RETRY = timedelta(seconds=15)
-_LONGEST = timedelta(minutes=10)
+FIRST_RETRY = timedelta(seconds=15)
 _FAILED = "The plugin failed; it will be asked again."
 _AWAY = "The plugin is not there at present; it will be asked once it is."
 
@@ -95,11 +95,6 @@ async def ask_paying(tx: Tx, payload: msgspec.Raw) -> None:
         await holds.take_off(tx, due.merchant_id, due.order_id, due.plugin, "paying")
 
 
-def back_off(attempt: int) -> timedelta:
-    """How long until the next try: twice as long each time, at most 10 minutes."""
-    return min(_FIRST_RETRY * (1 << min(attempt, 16)), _LONGEST)
-
-
 async def _ask(tx: Tx, plugin: str, guard: Guard, paying: Paying) -> _Said:
     try:
         async with tx.savepoint(plugin):
@@ -131,7 +126,7 @@ def _follow(tx: Tx, ask: AskAgain, said: _Said) -> list[Hold]:
     key = ask.merchant_id, ask.order_id, ask.plugin
     answer = said.answer
     if said.failure is not None:
-        tx.schedule("core", "ask_paying", ask, tx.now + back_off(ask.attempt))
+        tx.schedule("core", "ask_paying", ask, tx.now + back_off(FIRST_RETRY, ask.attempt))
         return [Hold(*key, said.failure, cause="paying")]
     if answer is None:
         return []

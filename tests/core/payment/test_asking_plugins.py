@@ -9,7 +9,7 @@ import pytest
 from core import hookspecs
 from core.ledger.check import check
 from core.orders import holds
-from core.payment import applying, paying, repository
+from core.payment import applying, paying, repository, waiting
 from core.payment.provider import PaidLeg, PaidNotice
 from core.testkit import statements
 from core.types.orders import Paying, PayingAnswer
@@ -180,4 +180,11 @@ async def test_a_closed_order_needs_no_answer(desk: Desk) -> None:
 
 
 def test_the_back_off_doubles_up_to_ten_minutes() -> None:
-    assert [paying.back_off(n).total_seconds() for n in (0, 1, 2, 10, 10**6)] == [15, 30, 60, 600, 600]
+    first = paying.FIRST_RETRY
+    assert [waiting.back_off(first, n).total_seconds() for n in (0, 1, 2, 10, 10**6)] == [
+        15,
+        30,
+        60,
+        600,
+        600,
+    ]
