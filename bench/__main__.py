@@ -2,22 +2,18 @@
 changes nothing but a temporary folder."""
 
 import asyncio
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from bench import coupons, flash, floor, ledger, market, measure, quote, worker
+from bench import coupons, engines, flash, floor, ledger, market, measure, quote, worker
 from bench import orders as many
 from bench.client import Buyer, Connection
-from core.embedded import Engines
 from core.kit.ids import ref
 from core.sandbox import address
 
@@ -93,18 +89,14 @@ def measure_flash(
 @contextmanager
 def running(products: int, *, buyers: int) -> Iterator[tuple[market.Market, measure.Meter]]:
     """A market on engines of its own with one web process; all gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="jishi-bench-"))
-    folder.chmod(0o755)
-    engines = Engines(folder / "data")
-    try:
-        urls = engines.start()
+    with engines.temporary() as (urls, folder):
         port = market.free_port()
         listening = address.listen(0)
         building = market.build(
             urls, folder / "data", port, address.url_of(listening), products=products, buyers=buyers
         )
         built = asyncio.run(building)
-        postgres = int((folder / "data" / "pg" / "postmaster.pid").read_text().split()[0])
+        postgres = engines.postgres_of(folder)
         payments = market.start_payments(built.env, listening)
         web = market.start_web(built.env)
         try:
@@ -114,9 +106,6 @@ def running(products: int, *, buyers: int) -> Iterator[tuple[market.Market, meas
                 process.terminate()
                 process.wait(20)
             listening.close()
-    finally:
-        engines.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Bench:

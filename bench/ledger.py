@@ -1,9 +1,7 @@
 """What balances, pages and the check of the ledger cost on millions of transfers."""
 
 import asyncio
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,13 +9,14 @@ from typing import Any
 
 import asyncpg
 
+from bench import engines
 from bench.measure import Row
 from core import hookspecs
 from core.command import config
 from core.db import migrations
 from core.db.engine import create_engine
 from core.db.tx import Tx
-from core.embedded import Engines, Urls
+from core.embedded import Urls
 from core.kit.ids import MARKET_ID, new_id
 from core.kit.settings import Settings
 from core.ledger import balances, service
@@ -54,18 +53,11 @@ select merchant_id, owner, kind, sum(debit), sum(credit) from (
 
 def run(total: int) -> list[Row]:
     """Make a database with `total` transfers, measure, throw it away."""
-    folder = Path(tempfile.mkdtemp(prefix="jishi-bench-"))
-    folder.chmod(0o755)
-    engines = Engines(folder / "data")
-    try:
-        urls = engines.start()
+    with engines.temporary() as (urls, folder):
         began = time.perf_counter()
         asyncio.run(_fill(urls, total))
         filled = ("filled", f"{time.perf_counter() - began:.0f} s", "")
         return [filled, *asyncio.run(_measured(urls, folder))]
-    finally:
-        engines.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _fill(urls: Urls, total: int) -> None:

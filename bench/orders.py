@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,14 +12,14 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from bench import many_orders
+from bench import engines, many_orders
 from bench.measure import Row
 from core import hookspecs
 from core.command import config
 from core.db import migrations
 from core.db.engine import create_engine
 from core.db.tx import Tx
-from core.embedded import Engines, Urls
+from core.embedded import Urls
 from core.kit.settings import Settings
 from core.orders import counting, export, finding, repository, service
 from core.orders.finding import OrderFilter
@@ -36,19 +34,12 @@ _SHORT = 5000
 
 def run(total: int) -> list[Row]:
     """Make a database with `total` orders, measure, throw it away."""
-    folder = Path(tempfile.mkdtemp(prefix="jishi-bench-"))
-    folder.chmod(0o755)
-    engines = Engines(folder / "data")
-    try:
-        urls = engines.start()
+    with engines.temporary() as (urls, folder):
         made = asyncio.run(build(urls, total))
         return [
             ("filled, indexes built", f"{made:.0f} s", "", "", ""),
             *asyncio.run(measured(urls, folder)),
         ]
-    finally:
-        engines.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def build(urls: Urls, total: int) -> float:

@@ -3,11 +3,9 @@ at a time. Run as a program it is that worker."""
 
 import asyncio
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -18,13 +16,12 @@ from typing import ClassVar
 import msgspec
 from prometheus_client import Counter
 
-from bench import measure
+from bench import engines, measure
 from bench.market import free_port
 from core import hookspecs
 from core.db.tx import Tx
 from core.deployment.runtime import Runtime
 from core.deployment.service import ensure
-from core.embedded import Engines
 from core.hooks import hookimpl
 from core.kit.crypto import Vault
 from core.kit.ids import new_id
@@ -78,11 +75,7 @@ def rows(effects: int, timers: int, single: int) -> list[measure.Row]:
 @contextmanager
 def _running() -> Iterator[tuple[Settings, int]]:
     """Settings for engines with the plugin on, and the process id of their PostgreSQL."""
-    folder = Path(tempfile.mkdtemp(prefix="jishi-bench-"))
-    folder.chmod(0o755)
-    engines = Engines(folder / "data")
-    try:
-        urls = engines.start()
+    with engines.temporary() as (urls, folder):
         settings = Settings(
             data=str(folder),
             database_url=urls.owner_database_url,
@@ -91,10 +84,7 @@ def _running() -> Iterator[tuple[Settings, int]]:
             worker_metrics=f"127.0.0.1:{free_port()}",
         )
         asyncio.run(_prepared(settings))
-        yield settings, int((folder / "data" / "pg" / "postmaster.pid").read_text().split()[0])
-    finally:
-        engines.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        yield settings, engines.postgres_of(folder)
 
 
 async def _prepared(settings: Settings) -> None:
