@@ -1,6 +1,7 @@
-"""Builds the HTTP application of one generation: core's routes and those of the active plugins, and nothing else."""
+"""Builds the HTTP application: core's routes and those of the active plugins, and nothing else."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,10 @@ from core.merchants import routes as merchants
 from core.orders import routes as orders
 from core.payment import routes as payment
 from core.payment import sandbox_routes
-from core.plugin import Snapshot
+from core.plugin import Plugin
 from core.types.scope import Principal, Scope
 from core.web import around, problems
-from core.web.edge import MAX_BODY, Edge
+from core.web.edge import HOST, MAX_BODY, Edge, Host
 
 _DOMAINS = (
     identity,
@@ -72,16 +73,18 @@ _STATIC = Path(__file__).parent / "static"
 _DEMO_STATIC = Path(next(iter(core.demo.__path__))) / "static"
 
 
-def build_app(runtime: Runtime, http: httpx.AsyncClient, snapshot: Snapshot | None = None) -> Litestar:
-    """The application for `snapshot` (the runtime's present one by default). Engine, Redis and `http` belong to the host."""
-    snapshot = snapshot or runtime.snapshot
+# What is switched off is often switched on again; tests have some more.
+@lru_cache(maxsize=4)
+def build_app(plugins: tuple[type[Plugin], ...], sandbox: bool) -> Litestar:
+    """The application with the routes of these plugins, and of the sandbox payment service. It holds nothing of a process
+    or a generation: each request brings its `Host`."""
     public = [h for domain in _DOMAINS for h in getattr(domain, "public_routes", ())]
-    if runtime.env.settings.sandbox:
+    if sandbox:
         public += sandbox_routes.public_routes
     return Litestar(
         route_handlers=[
             Router("/api", route_handlers=public, opt={"api": True}, tags=["everybody"]),
-            *(_audience(name, snapshot) for name in _AUDIENCES),
+            *(_audience(name, plugins) for name in _AUDIENCES),
             *around.routes,
             create_static_files_router(
                 "/static/vendor", [_STATIC / "vendor"], name="vendor", include_in_schema=False
@@ -91,20 +94,20 @@ def build_app(runtime: Runtime, http: httpx.AsyncClient, snapshot: Snapshot | No
         # Outermost first: answers are compressed after the edge has kept them for an idempotency key.
         middleware=[
             DefineMiddleware(CompressionMiddleware, config=_COMPRESSION),
-            DefineMiddleware(Edge, runtime=runtime, snapshot=snapshot),
+            DefineMiddleware(Edge),
         ],
         exception_handlers={Exception: problems.handle},
-        dependencies=_dependencies(runtime, http, snapshot),
-        openapi_config=_openapi(snapshot),
+        dependencies=_dependencies(),
+        openapi_config=_openapi(plugins),
         request_max_body_size=MAX_BODY,
         logging_config=None,
         debug=False,
     )
 
 
-def _audience(name: str, snapshot: Snapshot) -> Router:
+def _audience(name: str, plugins: Iterable[type[Plugin]]) -> Router:
     handlers: list[Any] = [h for domain in _DOMAINS for h in getattr(domain, f"{name}_routes", ())]
-    for plugin in snapshot.active.values():
+    for plugin in plugins:
         own: Sequence[Any] = getattr(plugin, f"{name}_routes")
         if own:
             handlers.append(Router(f"/{plugin.name}", route_handlers=own, tags=[plugin.name]))
@@ -113,7 +116,10 @@ def _audience(name: str, snapshot: Snapshot) -> Router:
     )
 
 
-def _dependencies(runtime: Runtime, http: httpx.AsyncClient, snapshot: Snapshot) -> dict[str, Provide]:
+def _dependencies() -> dict[str, Provide]:
+    def host(scope: HTTPScope) -> Host:
+        return scope[HOST]  # type: ignore[literal-required, no-any-return]
+
     def tx(scope: HTTPScope) -> Tx:
         return scope["state"]["tx"]  # type: ignore[no-any-return]
 
@@ -124,20 +130,22 @@ def _dependencies(runtime: Runtime, http: httpx.AsyncClient, snapshot: Snapshot)
     def viewer(scope: HTTPScope, tx: Tx) -> Principal | None:  # noqa: ARG001
         return scope["state"]["me"]  # type: ignore[no-any-return]
 
-    def new_tx() -> TxFactory:
+    def new_tx(scope: HTTPScope) -> TxFactory:
+        found = host(scope)
+
         def begin(scope: Scope) -> Tx:
-            return runtime.tx(scope, snapshot)
+            return found.runtime.tx(scope, found.snapshot)
 
         return begin
 
-    def redis() -> Redis:
-        return runtime.redis
+    def redis(scope: HTTPScope) -> Redis:
+        return host(scope).runtime.redis
 
-    def client() -> httpx.AsyncClient:
-        return http
+    def http(scope: HTTPScope) -> httpx.AsyncClient:
+        return host(scope).http
 
-    def host() -> Runtime:
-        return runtime
+    def runtime(scope: HTTPScope) -> Runtime:
+        return host(scope).runtime
 
     named: dict[str, Callable[..., Any]] = {
         "tx": tx,
@@ -145,16 +153,14 @@ def _dependencies(runtime: Runtime, http: httpx.AsyncClient, snapshot: Snapshot)
         "viewer": viewer,
         "new_tx": new_tx,
         "redis": redis,
-        "http": client,
-        "runtime": host,
+        "http": http,
+        "runtime": runtime,
     }
     return {name: Provide(function, sync_to_thread=False) for name, function in named.items()}
 
 
-def _openapi(snapshot: Snapshot) -> OpenAPIConfig:
-    listed: Iterable[str] = (
-        f"{p.title} ({p.name} {p.version})" for p in snapshot.active.values() if p.name != "core"
-    )
+def _openapi(plugins: Iterable[type[Plugin]]) -> OpenAPIConfig:
+    listed = (f"{p.title} ({p.name} {p.version})" for p in plugins if p.name != "core")
     return OpenAPIConfig(
         title="jishi",
         version="0.1.0",

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from litestar.types import ASGIApp
 
-from core.db.tx import Tx
 from core.identity import audit, permissions, tokens
 from core.kit import logs, tracing
 from core.kit.errors import BadRequest, Forbidden, TooLarge, Unauthorized
@@ -23,6 +22,8 @@ from core.web.idempotency import Stored
 from core.web.problems import CONTENT_TYPE, Problem, problem_of
 
 if TYPE_CHECKING:
+    import httpx
+
     from core.deployment.runtime import Runtime
     from core.plugin import Snapshot
 
@@ -38,28 +39,17 @@ _TRACE = (b"traceparent", b"tracestate")
 # Parts of addresses that a log line may show: opaque ids.
 _SHOWN = ("trade_id", "order_id", "payment_id", "refund_id", "parcel_id", "aftersale_id")
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+HOST = "jishi"
 
 
-class Edge:
-    """ASGI middleware around every route of one app (one generation of plugins)."""
+class Host:
+    """What a request is answered with: the process's runtime, the plugins of one generation, and the client for outside
+    calls. It comes with the request, as `scope[HOST]`, and stays with it to its end."""
 
-    def __init__(self, app: ASGIApp, runtime: "Runtime", snapshot: "Snapshot") -> None:
-        self.app, self.runtime, self.snapshot = app, runtime, snapshot
+    def __init__(self, runtime: "Runtime", http: "httpx.AsyncClient", snapshot: "Snapshot") -> None:
+        self.runtime, self.http, self.snapshot = runtime, http, snapshot
         self.generation = str(snapshot.generation).encode()
         self._permissions = [p for plugin in snapshot.active.values() for p in plugin.permissions]
-
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        opt = scope["route_handler"].opt if scope["type"] == "http" and "route_handler" in scope else {}
-        if not (opt.get("audience") or opt.get("api")):
-            await self.app(scope, receive, send)
-            return
-        work = Work(self, scope, receive, send)
-        run = work.run if tracing.switch.tracer is None else work.run_traced
-        try:
-            await run()
-        finally:
-            await work.tx.close()
 
     def admit(self, opt: Mapping[str, Any], me: Principal | None) -> Principal | None:
         """Who the request acts for. Raises `Unauthorized` or `Forbidden`."""
@@ -85,19 +75,38 @@ class Edge:
         return me
 
 
+class Edge:
+    """ASGI middleware around every route."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        opt = scope["route_handler"].opt if scope["type"] == "http" and "route_handler" in scope else {}
+        if not (opt.get("audience") or opt.get("api")):
+            await self.app(scope, receive, send)
+            return
+        work = Work(self.app, scope, receive, send)
+        run = work.run if tracing.switch.tracer is None else work.run_traced
+        try:
+            await run()
+        finally:
+            await work.tx.close()
+
+
 class Work:
     """One request in the works."""
 
-    def __init__(self, edge: Edge, scope: Any, receive: Receive, send: Send) -> None:
-        self.edge, self.scope, self._receive, self._send = edge, scope, receive, send
+    def __init__(self, app: ASGIApp, scope: Any, receive: Receive, send: Send) -> None:
+        self._app, self.scope, self._receive, self._send = app, scope, receive, send
+        self.host: Host = scope[HOST]
         self.opt: Mapping[str, Any] = scope["route_handler"].opt
         self.headers = {
             k: v for k, v in scope["headers"] if k in (b"authorization", b"idempotency-key", b"x-request-id")
         }
         self.request_id = self.headers.get(b"x-request-id", b"").decode("latin-1")[:64] or ref(new_id())
-        self.tx = Tx(
-            edge.runtime.engine, edge.snapshot, scopes.ANONYMOUS, edge.runtime.env, edge.runtime.clock
-        )
+        self.tx = self.host.runtime.tx(scopes.ANONYMOUS, self.host.snapshot)
         self.me: Principal | None = None
         self.claim: idempotency.Claim | None = None
         self.began = time.perf_counter()
@@ -126,7 +135,7 @@ class Work:
             return
         state = self.scope.setdefault("state", {})
         state.update(tx=self.tx, me=self.me, request_id=self.request_id)
-        await self.edge.app(self.scope, self._receive, self._outgoing)  # type: ignore[arg-type]
+        await self._app(self.scope, self._receive, self._outgoing)  # type: ignore[arg-type]
 
     def _begin_log(self) -> None:
         given = self.scope.get("path_params", {})
@@ -134,7 +143,7 @@ class Work:
             request_id=self.request_id,
             audience=self.opt.get("audience", "everybody"),
             route=self.scope["route_handler"].handler_name,
-            generation=self.edge.snapshot.generation,
+            generation=self.host.snapshot.generation,
             **{name: str(given[name])[:64] for name in _SHOWN if name in given},
         )
 
@@ -154,7 +163,7 @@ class Work:
             span.set_attribute("http.response.status_code", self.status)
 
     async def _admit(self) -> None:
-        runtime, raw = self.edge.runtime, self.headers.get(b"authorization", b"")
+        runtime, raw = self.host.runtime, self.headers.get(b"authorization", b"")
         me = None
         if raw:
             kind, _, token = raw.decode("latin-1").partition(" ")
@@ -166,7 +175,7 @@ class Work:
                     "This token is not valid or has expired; refresh it or sign in again.",
                     code="token_invalid",
                 )
-        self.me = self.edge.admit(self.opt, me)
+        self.me = self.host.admit(self.opt, me)
         match self.opt.get("scope"):
             case "system":
                 self.tx.scope = scopes.system_for(self.me)
@@ -178,13 +187,13 @@ class Work:
 
     async def _limit(self) -> None:
         bound = self.opt.get("limit")
-        if bound is None or not self.edge.runtime.env.settings.rate_limits:
+        if bound is None or not self.host.runtime.env.settings.rate_limits:
             return
         calls, seconds, by = bound
         client = self.scope.get("client")
         who = str(self.me.account_id) if by == "account" and self.me else (client[0] if client else "?")
         name = self.scope["route_handler"].handler_name
-        await limits.count(self.edge.runtime.redis, f"{name}:{who}", calls, seconds)
+        await limits.count(self.host.runtime.redis, f"{name}:{who}", calls, seconds)
 
     async def _key(self) -> Stored | None:
         # Sign-in answers hold tokens: they are never kept.
@@ -204,7 +213,7 @@ class Work:
         )
         if not self.opt.get("outside"):
             return await idempotency.begin(self.tx, self.claim, lock=True)
-        async with self.edge.runtime.tx(scopes.system_for(self.me), self.edge.snapshot) as look:
+        async with self.host.runtime.tx(scopes.system_for(self.me), self.host.snapshot) as look:
             return await idempotency.begin(look, self.claim, lock=False)
 
     async def _read_body(self) -> bytes:
@@ -248,7 +257,7 @@ class Work:
         start["headers"] = [
             *start["headers"],
             (b"x-request-id", self.request_id.encode("latin-1")),
-            (b"x-jishi-generation", self.edge.generation),
+            (b"x-jishi-generation", self.host.generation),
         ]
         self._observe(status)
         await self._send(start)
@@ -282,7 +291,7 @@ class Work:
         headers["Content-Length"] = str(len(problem.body))
         self._observe(problem.status)
         raw = [(k.lower().encode(), v.encode("latin-1")) for k, v in headers.items()]
-        raw.append((b"x-jishi-generation", self.edge.generation))
+        raw.append((b"x-jishi-generation", self.host.generation))
         await self._send({"type": "http.response.start", "status": problem.status, "headers": raw})
         await self._send({"type": "http.response.body", "body": problem.body, "more_body": False})
 
@@ -292,7 +301,7 @@ class Work:
         metrics.observe(
             self.scope["route_handler"], self.scope["method"], status, seconds, self.tx.statements
         )
-        if self.edge.runtime.env.settings.access_log:
+        if self.host.runtime.env.settings.access_log:
             _log.info(
                 "request",
                 method=self.scope["method"],

@@ -1,6 +1,7 @@
 """Prometheus metrics, served at `/metrics`: requests here, hooks wherever plugins are called."""
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from prometheus_client import Counter, Histogram
 
@@ -25,19 +26,18 @@ SECONDS = Histogram(
 Tx.on_end = ALL_STATEMENTS.inc
 hook_metrics.register()
 
-_children: dict[tuple[int, str, int], tuple[Any, Any, Any]] = {}
+# By handler itself, not by its id: that of one which is gone may be another's.
+_children: WeakKeyDictionary[Any, dict[tuple[str, int], tuple[Any, Any, Any]]] = WeakKeyDictionary()
 
 
 def observe(handler: Any, method: str, status: int, seconds: float, statements: int) -> None:
     """Count one answer and what it took."""
-    key = (id(handler), method, status)
-    children = _children.get(key)
+    of_handler = _children.setdefault(handler, {})
+    children = of_handler.get((method, status))
     if children is None:
         route = min(handler.paths, default="")
         name = f"{handler.handler_name}:{route}"
-        if len(_children) > 4096:
-            _children.clear()
-        children = _children[key] = (
+        children = of_handler[method, status] = (
             REQUESTS.labels(name, method, status),
             SECONDS.labels(name, method),
             STATEMENTS.labels(name, method),

@@ -16,6 +16,7 @@ from core.deployment.runtime import Runtime
 from core.plugin import Snapshot
 from core.web.app import build_app
 from core.web.draining import PATIENCE, DrainingServer
+from core.web.edge import HOST, Host
 
 # Seconds to wait for the first look at the generations; a database that is away by then must not keep the process down.
 _PATIENCE = 5.0
@@ -29,22 +30,29 @@ class SwapApp:
 
     def __init__(self, runtime: Runtime, http: httpx.AsyncClient) -> None:
         self._runtime, self._http = runtime, http
-        self.current: ASGIApp = build_app(runtime, http)
+        self._present = self._built(runtime.snapshot)
         runtime.on_build(self.build)
 
     async def build(self, snapshot: Snapshot) -> Callable[[], None]:
         """Build the application of `snapshot` beside the present one; what this answers puts it in its place."""
-        app = await asyncio.to_thread(build_app, self._runtime, self._http, snapshot)
+        built = await asyncio.to_thread(self._built, snapshot)
 
         def swap() -> None:
-            self.current = app
+            self._present = built
             _log.info("plugins changed", generation=snapshot.generation, active=list(snapshot.active))
 
         return swap
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry."""
-        await self.current(scope, receive, send)
+        app, host = self._present
+        scope[HOST] = host  # type: ignore[literal-required]
+        await app(scope, receive, send)
+
+    def _built(self, snapshot: Snapshot) -> tuple[ASGIApp, Host]:
+        plugins = tuple(type(plugin) for plugin in snapshot.active.values())
+        app = build_app(plugins, self._runtime.env.settings.sandbox)
+        return app, Host(self._runtime, self._http, snapshot)
 
 
 def http_client(base_url: str) -> httpx.AsyncClient:

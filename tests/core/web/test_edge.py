@@ -12,7 +12,7 @@ from core.kit.ids import new_id
 from core.kit.settings import Settings
 from core.types.routing import GUEST, PUBLIC
 from core.types.scope import SYSTEM, Audience, Principal
-from core.web.edge import Edge
+from core.web.edge import Host
 from tests.support.market import Session, a_buyer, an_operator, bearer, open_shop, sign_in
 
 
@@ -210,9 +210,7 @@ async def test_guests_are_admitted_only_where_a_route_says_so(
 
 
 async def test_a_public_route_takes_a_guest_for_a_stranger_unless_it_says_otherwise(runtime: Runtime) -> None:
-    async def nothing(*_: object) -> None: ...
-
-    edge = Edge(nothing, runtime, runtime.snapshot)  # type: ignore[arg-type]
+    edge = Host(runtime, httpx.AsyncClient(), runtime.snapshot)
     guest = Principal(new_id(), new_id(), Audience.SHOP, guest=True)
     shop = {"audience": "shop"}
     assert edge.admit(shop | PUBLIC, guest) is None
