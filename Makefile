@@ -23,7 +23,7 @@ run: .venv/.done  ## everything on this machine: servers, demo market, web and w
 	@exec $(BIN)/python host.py run
 
 test: .venv/.done  ## all tests, on real embedded servers
-	@$(BIN)/python -m pytest -n $(JOBS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 check: .venv/.done  ## lint, format, types, layers, dependencies, generated docs
 	@$(BIN)/ruff check .

@@ -22,3 +22,11 @@ def core_history() -> migrations.History:
 def owner(database: Database) -> str:
     """The owner's DSN for raw looks at the tables; remember that row-level security is forced on it too."""
     return database.owner_dsn
+
+
+_LONG = ("tests/journeys/", "tests/stress/", "tests/examples/", "tests/browser/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long comes first, or one process would still be at it when the others are done."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))

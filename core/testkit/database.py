@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import lru_cache
+from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
@@ -148,8 +150,12 @@ def _fingerprint(classes: Mapping[str, type[Plugin]], plugins: Plugins) -> str:
     found = hashlib.sha256()
     known: Iterable[History] = [CORE, *histories(classes, classes)]
     for history in known:
-        for path in sorted(history.folder.glob("*.py")):
-            found.update(path.read_bytes())
+        found.update(_contents(history.folder))
     names = sorted(f"{name} {cls.__module__}.{cls.__qualname__}" for name, cls in classes.items())
     found.update(msgspec.json.encode([names, plugins.enabled(), plugins.config], order="deterministic"))
     return found.hexdigest()[:20]
+
+
+@lru_cache
+def _contents(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))

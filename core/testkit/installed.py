@@ -1,6 +1,7 @@
 """Which plugins a test has."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -27,9 +28,9 @@ class Plugins(msgspec.Struct, frozen=True):
 
     def classes(self) -> dict[str, type[Plugin]]:
         """By name. Raises `PluginError` when they clash."""
-        found = {} if self.only else discover()
+        found = {} if self.only else dict(_installed())
         found |= {cls.name: cls for cls in self.also}
-        check(found.values())
+        _checked(tuple(found.values()))
         return found
 
     def enabled(self) -> list[str]:
@@ -39,3 +40,12 @@ class Plugins(msgspec.Struct, frozen=True):
     def runtime(self, env: Env, clock: Clock = system_clock) -> Runtime:
         """A process with these plugins; open it before use."""
         return Runtime(env, self.classes(), hookspecs, always=(CorePlugin(),), clock=clock)
+
+
+# What is installed stays so for the length of a run.
+_installed = lru_cache(maxsize=1)(discover)
+
+
+@lru_cache(maxsize=32)
+def _checked(classes: tuple[type[Plugin], ...]) -> None:
+    check(classes)

@@ -86,12 +86,16 @@ async def test_two_placements_of_the_last_points(runtime: Runtime) -> None:
 _UNLOCKED = "select account_id, points, debt from membership_account where account_id = any($1::uuid[])"
 
 
-async def _slowly(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = books._read
+def _together(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Nobody writes before `size` have read."""
+    read, readers, all_there = books._read, [], asyncio.Event()
 
     async def later(tx: Tx, *args: Any) -> Any:
         found = await read(tx, *args)
-        await asyncio.sleep(0.05)
+        readers.append(tx)
+        if len(readers) >= size:
+            all_there.set()
+        await asyncio.wait_for(all_there.wait(), 20)
         return found
 
     monkeypatch.setattr(books, "_read", later)
@@ -102,12 +106,12 @@ async def test_control_reading_before_writing_spends_the_points_again(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same without the lock, and without the condition of the statement that writes."""
-    await _slowly(monkeypatch)
     condition = " and t.points = n.was_points and t.debt = n.was_debt"
     assert condition in books._WRITE
-    monkeypatch.setattr(books, "_WRITE", books._WRITE.replace(condition, ""))
     me = new_id()
     await give(runtime, me, 100)
+    monkeypatch.setattr(books, "_WRITE", books._WRITE.replace(condition, ""))
+    _together(monkeypatch, 5)
     found = await asyncio.gather(*(place(runtime, me, 100) for _ in range(5)))
     assert found.count("placed") > 1
     assert await spent(runtime, me) > 100
@@ -116,9 +120,9 @@ async def test_control_reading_before_writing_spends_the_points_again(
 async def test_without_the_lock_the_condition_alone_keeps_the_points_from_being_spent_twice(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await _slowly(monkeypatch)
     me = new_id()
     await give(runtime, me, 100)
+    _together(monkeypatch, 5)
     found = await asyncio.gather(*(place(runtime, me, 100) for _ in range(5)))
     assert found.count("placed") == 1
     assert set(found) <= {"placed", "points_changed", "points_short"}
