@@ -111,7 +111,7 @@ async def test_control_reading_before_writing_spends_the_points_again(
     me = new_id()
     await give(runtime, me, 100)
     monkeypatch.setattr(books, "_WRITE", books._WRITE.replace(condition, ""))
-    _together(monkeypatch, 5)
+    _together(monkeypatch, 2)
     found = await asyncio.gather(*(place(runtime, me, 100) for _ in range(5)))
     assert found.count("placed") > 1
     assert await spent(runtime, me) > 100
@@ -122,7 +122,7 @@ async def test_without_the_lock_the_condition_alone_keeps_the_points_from_being_
 ) -> None:
     me = new_id()
     await give(runtime, me, 100)
-    _together(monkeypatch, 5)
+    _together(monkeypatch, 2)
     found = await asyncio.gather(*(place(runtime, me, 100) for _ in range(5)))
     assert found.count("placed") == 1
     assert set(found) <= {"placed", "points_changed", "points_short"}
