@@ -224,6 +224,11 @@ async def down_and_up(database: Database, history: History, tables: Iterable[sa.
             return [f"The migrations of {history.owner} leave {', '.join(left)} behind on the way down."]
         step = "up again"
         await migrations.upgrade(database.owner_url, [history])
+        async with connected(database) as owner:
+            if not await migrations.heads_reached(owner, [history]):
+                return [
+                    f"The migrations of {history.owner} must say `revision` and `down_revision` as plain strings."
+                ]
     except Exception as error:  # noqa: BLE001 -- whatever it is, the migrations do not work
         return [f"The migrations of {history.owner} do not go {step}: {type(error).__name__}: {error}"]
     return []
