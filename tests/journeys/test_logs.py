@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,8 +28,7 @@ def deployment() -> Iterator[Deployment]:
     folder = Path(tempfile.mkdtemp(prefix="jishi-logs-"))
     running = Deployment(folder, JISHI_LOG="json", JISHI_ACCESS_LOG="1").start()
     yield running
-    if running.process is not None and running.process.poll() is None:
-        running.stop()
+    assert running.stop(signal.SIGTERM) == 0
     shutil.rmtree(folder, ignore_errors=True)
 
 

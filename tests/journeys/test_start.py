@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
-import httpx
 import pytest
 
 from tests.support.database import Database
@@ -62,12 +60,6 @@ def test_a_second_start_and_a_taken_port_are_refused_and_ctrl_c_stops_all(folder
     for pid in pids.values():
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
-
-
-def test_sigterm_stops_all_too(folder: Path) -> None:
-    deployment = Deployment(folder, JISHI_DEMO="0").start()
-    assert httpx.get(f"{deployment.url}/api/shop/merchants").json()["items"] == []
-    assert deployment.stop(signal.SIGTERM) == 0
 
 
 @pytest.mark.parametrize(
