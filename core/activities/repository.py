@@ -67,8 +67,9 @@ update activity_sku set during = case when lower(during) < $2 then tstzrange(low
 where activity_id = $1
 """
 
-# A line is counted once, however many discounts of the activity it has; refunds in proportion to all units that went back,
-# so that the last one leaves nothing. Those of freight in proportion to the freight that went back; all of it if the order
+# A line is counted once, however many discounts of the activity it has. Refunds count as they were reckoned where nothing
+# else discounted the line at that bearer's cost; else in proportion to all units that went back, which may be a fen less, so
+# that the last one leaves nothing. Those of freight in proportion to the freight that went back; all of it if the order
 # closed.
 _REPORT = """
 with cut as (
@@ -83,9 +84,15 @@ with cut as (
   from cut c join orders o on o.merchant_id = c.merchant_id and o.id = c.order_id and o.paid_at is not null
   left join order_line l on l.merchant_id = c.merchant_id and l.id = c.line_id
   left join lateral (
+    select sum(d.bearer_market)::bigint as market, sum(d.bearer_merchant)::bigint as merchant from order_discount d
+    where l.refunded_quantity > 0 and d.merchant_id = c.merchant_id and d.order_id = c.order_id and d.line_id = c.line_id
+  ) a on true
+  left join lateral (
     select sum(x.amount)::bigint as amount,
-      (c.market * sum(x.quantity) / l.quantity)::bigint as market,
-      (c.merchant * sum(x.quantity) / l.quantity)::bigint as merchant
+      case when c.market = a.market then sum(x.market_borne) else c.market * sum(x.quantity) / l.quantity end::bigint
+        as market,
+      case when c.merchant = a.merchant then sum(x.merchant_borne) else c.merchant * sum(x.quantity) / l.quantity end::bigint
+        as merchant
     from refund_line x where x.merchant_id = c.merchant_id and x.line_id = c.line_id
   ) r on true
   left join lateral (

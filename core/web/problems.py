@@ -1,5 +1,6 @@
 """Errors as `application/problem+json` (RFC 9457): `type, title, status, code, detail`, and `errors` for bad fields."""
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -22,6 +23,7 @@ from core.kit.errors import (
 
 CONTENT_TYPE = "application/problem+json"
 _log = structlog.get_logger("jishi.web")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _CODES = {
     400: "bad_request",
     401: "unauthorized",
@@ -111,15 +113,18 @@ def _known(error: BaseException) -> JishiError | None:
 
 def _invalid(error: ValidationException) -> Invalid:
     rows: list[Any] = error.extra if isinstance(error.extra, list) else []
-    fields = [
-        FieldError(
-            str(r.get("key", "")) or str(r.get("source", "body")), "invalid", str(r.get("message", ""))
-        )
-        for r in rows
-        if isinstance(r, dict)
-    ]
+    fields = [_field(row) for row in rows if isinstance(row, dict)]
     detail = "Some fields are not acceptable; see errors." if fields else str(error.detail)
     return Invalid(detail, *fields)
+
+
+def _field(row: Mapping[str, Any]) -> FieldError:
+    where, message = str(row.get("key", "")) or str(row.get("source", "body")), str(row.get("message", ""))
+    if (unknown := _UNKNOWN.fullmatch(message)) is None:
+        return FieldError(where, "invalid", message)
+    # The whole body is called by the handler's parameter.
+    within = "" if where in ("data", "body") else f"{where}."
+    return FieldError(f"{within}{unknown[1]}", "unexpected", message)
 
 
 def _render(

@@ -47,7 +47,7 @@ class Badges:
 
 
 def _badge(product_id: UUID, running: Running) -> Badge:
-    text = f"{running.size}人团 {format_yuan(running.price).removesuffix('.00')}元"
+    text = f"{running.size}人团{format_yuan(running.price).removesuffix('.00')}元"
     return Badge(product_id, PLUGIN, PRICE, text, running.price, ref(running.id))
 
 

@@ -96,8 +96,8 @@ async def open_ones(tx: Tx, activity_id: str, cursor: str | None, limit: int) ->
 
 
 async def by_code(tx: Tx, code: str, viewer: UUID | None) -> GroupOut:
-    """The group behind a code. Raises `NotFound`."""
-    row = await tx.fetchrow(_BY_CODE, code, viewer)
+    """The group behind a code, in whatever case it was typed. Raises `NotFound`."""
+    row = await tx.fetchrow(_BY_CODE, code.upper(), viewer)
     if row is None:
         raise NotFound("There is no such group.")
     members = await tx.fetch(_MEMBERS, row["merchant_id"], row["id"])

@@ -76,4 +76,4 @@ def _badge(product: ShelfProduct, levels: Mapping[UUID, Sequence[Level]]) -> Bad
     if not offers or min(offers)[0] >= product.price:
         return None
     price, kind = min(offers)
-    return Badge(product.product_id, PLUGIN, kind, f"会员价 {format_yuan(price)}", price)
+    return Badge(product.product_id, PLUGIN, kind, f"会员价{format_yuan(price).removesuffix('.00')}元", price)

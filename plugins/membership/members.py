@@ -46,9 +46,11 @@ MOST_SHOPS = 50
 
 async def mine(tx: Tx, account_id: UUID, merchant_id: str | None) -> Mine:
     """The account's points, and where it stands in the market and in this shop, or in all shops where it has growth or a
-    bought level. Two statements. Raises `NotFound`."""
+    bought level. Two statements. Raises `NotFound` for a shop that is not there."""
     shop = None if merchant_id is None else parse_ref(merchant_id)
     row = await repository.standing(tx, account_id, None if shop is None else [MARKET_ID, shop])
+    if shop not in (None, MARKET_ID) and not row["known"]:
+        raise NotFound("There is no such shop.")
     growth: dict[UUID, int] = dict(zip(row["shops"] or (), row["growths"] or (), strict=True))
     held = dict(zip(row["levels"] or (), row["untils"] or (), strict=True))
     where = [s for s in dict.fromkeys([*growth, *(row["issuers"] or ())]) if s != MARKET_ID]

@@ -50,7 +50,8 @@ select merchant_id, id, product_id from sku where id = any($1::uuid[]) and ($2::
 """
 
 _STANDING = """
-select a.points, a.debt, l.ends, l.parts, m.shops, m.growths, t.issuers, t.levels, t.untils
+select a.points, a.debt, l.ends, l.parts, m.shops, m.growths, t.issuers, t.levels, t.untils,
+  (select count(*)::int from merchant where id = any($3)) as known
 from (select 1) one
 left join membership_account a on a.account_id = $1
 left join lateral (select array_agg(x.expires_at order by x.expires_at) as ends,
@@ -178,7 +179,8 @@ async def skus(tx: Tx, ids: Sequence[UUID], merchant_id: UUID | None) -> dict[tu
 
 
 async def standing(tx: Tx, account_id: UUID, shops: Sequence[UUID] | None) -> asyncpg.Record:
-    """An account's debt, lots, growth and bought levels: in these shops, or in up to 51 with most growth."""
+    """An account's debt, lots, growth and bought levels: in these shops, or in up to 51 with most growth; how many of these
+    shops are `known`."""
     row = await tx.fetchrow(_STANDING, account_id, tx.now, shops)
     assert row is not None
     return row

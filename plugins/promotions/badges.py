@@ -13,7 +13,7 @@ from plugins.promotions import repository
 from plugins.promotions.limited import target
 from plugins.promotions.offers import running_of
 from plugins.promotions.rules import PLUGIN, Running, kind_of
-from plugins.promotions.shown import text
+from plugins.promotions.shown import text, yuan
 from plugins.promotions.terms import LIMITED
 
 # As long as what is read is kept, and what begins in that time with it.
@@ -47,7 +47,8 @@ class Sign(NamedTuple):
         elif not running.takes(_line(product)):
             return None
         price = self.prices.get(product.product_id)
-        return Badge(product.product_id, PLUGIN, self.kind, self.text, price, ref(running.id))
+        said = self.text if price is None else f"{self.text}{yuan(price)}元"
+        return Badge(product.product_id, PLUGIN, self.kind, said, price, ref(running.id))
 
 
 class _Shown(NamedTuple):

@@ -54,23 +54,23 @@ def promotion_out(row: asyncpg.Record, now: datetime) -> PromotionOut:
 def text(terms: Terms) -> str:
     """A few characters for a product: 第二件半价, 满100减10, 满3件8折, 买2件赠, 满59包邮."""
     if terms.kind == LIMITED:
-        return "限时"
+        return "限时价"
     if terms.kind == NTH:
         return _nth(terms.nth, terms.rate_bp or 0)
     if terms.kind == BUNDLE:
-        return f"套装{_yuan(terms.price or 0)}元"
+        return f"套装{yuan(terms.price or 0)}元"
     tier = min(terms.tiers, key=lambda t: t.from_)
     unit = "" if terms.by == "amount" else "件"
-    many = f"{'每' if terms.each else ''}满{_yuan(tier.from_) if terms.by == 'amount' else tier.from_}{unit}"
+    many = f"{'每' if terms.each else ''}满{yuan(tier.from_) if terms.by == 'amount' else tier.from_}{unit}"
     if terms.kind == FREE_SHIPPING:
         many = many if tier.from_ else ""
-        return f"{many}包邮" if tier.cap is None else f"{many}运费减{_yuan(tier.cap)}"
+        return f"{many}包邮" if tier.cap is None else f"{many}运费减{yuan(tier.cap)}"
     return many + _benefit(tier)
 
 
 def _benefit(tier: Tier) -> str:
     if tier.minus is not None:
-        return f"减{_yuan(tier.minus)}"
+        return f"减{yuan(tier.minus)}"
     return _fold(tier.rate_bp) if tier.rate_bp is not None else "赠"
 
 
@@ -87,5 +87,6 @@ def _fold(rate_bp: int) -> str:
     return f"{(ALL_BP - rate_bp) / 1000:.3f}".rstrip("0").rstrip(".") + "折"
 
 
-def _yuan(fen: int) -> str:
+def yuan(fen: int) -> str:
+    """Without fen where there are none."""
     return format_yuan(fen).removesuffix(".00")

@@ -142,12 +142,12 @@ async def test_a_rush_of_requests_that_hold_connections_does_not_stand_still(mar
     activity = await shop_sale(market, article, quantity=20)
     people = [await market.buyer() for _ in range(30)]
     path = f"/api/shop/flash_sale/activities/{activity}/admission"
-    began = asyncio.get_running_loop().time()
-    # With an Idempotency-Key each has a connection before it asks.
+    # With an Idempotency-Key each has a connection before it asks. If those waited without end for the one that reads, and
+    # that for a connection, nothing would ever go on; how long it takes is the machine's business.
     keyed = [person.post(path, {"sku_id": article.ref}) for person in people]
-    answers = await asyncio.gather(*keyed, *(admitted(person, activity, article) for person in people))
+    async with asyncio.timeout(60):
+        answers = await asyncio.gather(*keyed, *(admitted(person, activity, article) for person in people))
     assert {a.status_code for a in answers} == {200}
-    assert asyncio.get_running_loop().time() - began < 5
 
 
 async def test_redis_that_hangs_is_not_waited_for(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:

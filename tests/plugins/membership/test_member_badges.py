@@ -37,8 +37,8 @@ async def test_product_badges_show_the_lower_of_both_prices_in_one_statement_a_p
     assert await ask(runtime, products, None) == ([], 0)
     found, sent = await ask(runtime, products, me(person))
     assert [(b.kind, b.text, b.price) for b in found] == [
-        (SHOP_PRICE, "会员价 8.00", 800),
-        (MARKET_PRICE, "会员价 18.00", 1800),
+        (SHOP_PRICE, "会员价8元", 800),
+        (MARKET_PRICE, "会员价18元", 1800),
     ]
     assert sent == 1
     assert (await ask(runtime, products, me(person)))[1] == 0
@@ -81,7 +81,7 @@ async def test_a_page_shows_each_viewer_their_own_price(market: Market) -> None:
         return [b for p in page for b in p["badges"] if b["plugin"] == "membership"]
 
     (badge,) = await shown(member.headers)
-    assert (badge["kind"], badge["price"], badge["text"]) == (MARKET_PRICE, 9000, "会员价 90.00")
+    assert (badge["kind"], badge["price"], badge["text"]) == (MARKET_PRICE, 9000, "会员价90元")
     assert await shown(stranger.headers) == []
     assert await shown({}) == []
     assert parse_pair(article.product)[1] == article.product_id

@@ -37,7 +37,7 @@ async def test_product_badges_name_what_runs_and_are_remembered_for_some_seconds
         shop, kind="gift", tiers=[{"from": 1, "gifts": [{"sku_id": cup.ref}]}], starts_in=timedelta(hours=1)
     )
     want = {
-        tea.product_id: {("满100减10", None), ("套装25元", None), ("限时", 800), ("满59包邮", None)},
+        tea.product_id: {("满100减10", None), ("套装25元", None), ("限时价8元", 800), ("满59包邮", None)},
         cup.product_id: {("满100减10", None), ("套装25元", None), ("第二件半价", None), ("满59包邮", None)},
         other.product_id: {("满59包邮", None)},
     }

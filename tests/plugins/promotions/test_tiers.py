@@ -306,7 +306,7 @@ def test_a_gift_that_another_promotion_still_owes_is_left_to_it() -> None:
         (Terms(kind="free_shipping", name="", tiers=(Tier(0),)), "包邮"),
         (Terms(kind="free_shipping", name="", tiers=(Tier(5900, cap=600),)), "满59运费减6"),
         (Terms(kind="bundle", name="", price=9990), "套装99.90元"),
-        (Terms(kind="limited", name=""), "限时"),
+        (Terms(kind="limited", name=""), "限时价"),
     ],
 )
 def test_what_a_product_says_in_a_few_characters(terms: Terms, text: str) -> None:
