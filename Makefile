@@ -41,6 +41,8 @@ bench: .venv/.done  ## measure speed: CPU and statements per purchase and page
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench quote
 	@$(BIN)/python -m bench coupons
+	@$(BIN)/python -m bench tools
+	@$(BIN)/python -m bench flash
 
 stress: .venv/.done  ## thousands of purchases while everything is killed, then prove the books (SEED, PURCHASES, KILLS, MINUTES)
 	@$(BIN)/python -m tests.stress $(if $(SEED),--seed $(SEED)) $(if $(PURCHASES),--purchases $(PURCHASES)) $(if $(KILLS),--kills $(KILLS)) $(if $(MINUTES),--minutes $(MINUTES))

@@ -1,20 +1,21 @@
-"""`python -m bench [--products N] [--purchases N]`, and `python -m bench coupons|quote|worker|orders|ledger`: prints a table;
+"""`python -m bench [--products N] [--purchases N]`, and `python -m bench coupons|quote|tools|flash|worker|orders|ledger`: prints a table;
 changes nothing but a temporary folder."""
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Annotated
 
 from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from bench import coupons, engines, flash, floor, ledger, market, measure, quote, worker
+from bench import coupons, engines, flash, floor, ledger, market, measure, quote, tools, worker
 from bench import orders as many
 from bench.client import Buyer, Connection
 from core.kit.ids import ref
+from core.plugin import discover
 from core.sandbox import address
 
 app = App(help=__doc__)
@@ -86,14 +87,34 @@ def measure_flash(
         _report(asyncio.run(flash.run(built, meter, buyers)), "one web process, a flash sale")
 
 
+@app.command(name="tools")
+def measure_tools(*, rounds: int = 5, purchases: int = 40) -> None:
+    """Measure what marketing tools cost: the same with no plugin, with promotions, and with all and 200 activities."""
+    buyers = tools.QUOTING + 2 * (rounds + 1) * purchases
+    with ExitStack() as stack:
+        sides = [
+            tools.side(*stack.enter_context(running(4000, buyers=buyers, plugins=on)), on)
+            for on in ((), ("promotions",), sorted(discover()))
+        ]
+        _report(tools.measured(sides, rounds, purchases), "medians of alternating rounds")
+
+
 @contextmanager
-def running(products: int, *, buyers: int) -> Iterator[tuple[market.Market, measure.Meter]]:
-    """A market on engines of its own with one web process; all gone afterwards."""
+def running(
+    products: int, *, buyers: int, plugins: Sequence[str] | None = None
+) -> Iterator[tuple[market.Market, measure.Meter]]:
+    """A market on engines of its own with one web process, by default with all plugins; all gone afterwards."""
     with engines.temporary() as (urls, folder):
         port = market.free_port()
         listening = address.listen(0)
         building = market.build(
-            urls, folder / "data", port, address.url_of(listening), products=products, buyers=buyers
+            urls,
+            folder / "data",
+            port,
+            address.url_of(listening),
+            products=products,
+            buyers=buyers,
+            plugins=plugins,
         )
         built = asyncio.run(building)
         postgres = engines.postgres_of(folder)

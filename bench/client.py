@@ -61,12 +61,15 @@ class Buyer:
             extra["Idempotency_Key"] = f"{id(self)}-{self._serial}"
         return await self.connection.request(method, path, body, **extra)
 
-    async def purchase(self, skus: list[str]) -> None:
-        """Add 3 products of 3 merchants, quote, check out, pay."""
+    async def purchase(self, skus: list[str], options: dict[str, Any] | None = None) -> Any:
+        """Add 3 products of 3 merchants, quote, check out, pay; `options` is what the buyer chose of plugins' tools. The
+        answer is the quote."""
         for sku in skus:
             await self.call("PUT", f"/api/shop/cart/lines/{sku}", {"quantity": 1, "selected": True})
-        quote = await self.call("POST", "/api/shop/quote", {})
-        trade = await self.call("POST", "/api/shop/checkout", {"expected_payable": quote["payable"]})
+        quote = await self.call("POST", "/api/shop/quote", {"options": options or {}})
+        wanted = {"expected_payable": quote["payable"], "options": options or {}}
+        trade = await self.call("POST", "/api/shop/checkout", wanted)
         payment = await self.call("POST", f"/api/shop/trades/{trade['id']}/payments", {"provider": "sandbox"})
         paid = await self.call("POST", payment["client"]["pay_url"])
         assert paid["notified"], paid
+        return quote

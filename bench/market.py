@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -58,10 +58,21 @@ class Market(msgspec.Struct):
     skus: list[tuple[UUID, UUID]]
     products: list[str]
     buyers: list[str]
+    accounts: list[UUID]
 
 
-async def build(urls: Urls, data: Path, port: int, payments: str, *, products: int, buyers: int) -> Market:
-    """Migrate, load the demo market for its accounts, add merchants and products, sign `buyers` in."""
+async def build(
+    urls: Urls,
+    data: Path,
+    port: int,
+    payments: str,
+    *,
+    products: int,
+    buyers: int,
+    plugins: Iterable[str] | None = None,
+) -> Market:
+    """Migrate, load the demo market for its accounts, add merchants and products, sign `buyers` in. `plugins` are those that
+    are on, by default all."""
     settings = Settings(
         data=str(data),
         port=port,
@@ -75,10 +86,10 @@ async def build(urls: Urls, data: Path, port: int, payments: str, *, products: i
     )
     env = config.make_env(settings)
     classes = discover()
-    await host.prepare(urls.owner_database_url, classes, sorted(classes))
+    await host.prepare(urls.owner_database_url, classes, sorted(classes) if plugins is None else plugins)
     runtime = host.make_runtime(env)
     await runtime.open()
-    await seed(runtime.tx)
+    await seed(runtime.tx, tools=False)
     await runtime.close()
     admin = await asyncpg.connect(urls.owner_database_url.replace("+asyncpg", ""))
     await admin.execute("set jishi.scope = 'system'")
@@ -87,7 +98,7 @@ async def build(urls: Urls, data: Path, port: int, payments: str, *, products: i
     # Not the empty tables: once told that they are empty, the planner keeps reading them from end to end as they fill.
     await admin.execute(f"vacuum analyze {_FILLED}")
     await admin.close()
-    return Market(env, skus, refs, signed)
+    return Market(env, skus, refs, [token for _, token in signed], [account for account, _ in signed])
 
 
 async def _fill(admin: asyncpg.Connection, count: int) -> tuple[list[tuple[UUID, UUID]], list[str]]:
@@ -117,7 +128,7 @@ def _product(merchants: Sequence[UUID], n: int) -> tuple[UUID, UUID, UUID, str, 
     )
 
 
-async def _buyer(admin: asyncpg.Connection, env: Env) -> str:
+async def _buyer(admin: asyncpg.Connection, env: Env) -> tuple[UUID, str]:
     account, session = new_id(), new_id()
     await admin.execute(
         "insert into account (id, login, password_hash, nickname, pseudonym, created_at)"
@@ -144,7 +155,7 @@ async def _buyer(admin: asyncpg.Connection, env: Env) -> str:
         seal("解放碑 1 号", f"address.street:{account}"),
     )
     me = Principal(account, session, Audience.SHOP)
-    return tokens.issue(env.vault, me, datetime.now(UTC) + timedelta(hours=5))
+    return account, tokens.issue(env.vault, me, datetime.now(UTC) + timedelta(hours=5))
 
 
 def start_web(env: Env) -> subprocess.Popen[bytes]:

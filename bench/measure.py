@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -71,6 +72,20 @@ def statements(port: int) -> Counted:
 Row = tuple[str, ...]
 
 
+class Cost(NamedTuple):
+    """What one piece of work costs: CPU of the web process and of PostgreSQL in ms, statements, and seconds by the clock."""
+
+    web: float
+    postgres: float
+    statements: float
+    took: float
+
+    def row(self, name: str, last: str = "") -> Row:
+        """The row of a table; the last column is how many there were a second, unless given."""
+        rate = f"{1 / self.took:.0f}/s" if self.took else ""
+        return name, f"{self.web:.2f}", f"{self.postgres:.2f}", f"{self.statements:.1f}", last or rate
+
+
 class Meter:
     """What a piece of work costs the web process and PostgreSQL, done by `concurrency` workers at once."""
 
@@ -80,11 +95,14 @@ class Meter:
     async def measured(self, name: str, count: int, work: Callable[[int], Awaitable[None]]) -> Row:
         """The row of a table; `work(n)` is one worker's part of `count` times, done once before to be warm."""
         await asyncio.gather(*(work(n) for n in range(self.concurrency)))
+        return (await self.cost(count, work)).row(name)
+
+    async def cost(self, count: int, work: Callable[[int], Awaitable[None]]) -> Cost:
+        """The cost of one of `count`; `work(n)` is one worker's part of them."""
         before = cpu_ms(self.web), tree_cpu_ms(self.postgres), statements(self.port).total
         began = time.perf_counter()
         await asyncio.gather(*(work(n) for n in range(self.concurrency)))
-        took = time.perf_counter() - began
+        took = (time.perf_counter() - began) / count
         web = (cpu_ms(self.web) - before[0]) / count
         postgres = (tree_cpu_ms(self.postgres) - before[1]) / count
-        sent = (statements(self.port).total - before[2]) / count
-        return name, f"{web:.2f}", f"{postgres:.2f}", f"{sent:.1f}", f"{count / took:.0f}/s"
+        return Cost(web, postgres, (statements(self.port).total - before[2]) / count, took)

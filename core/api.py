@@ -53,9 +53,11 @@ from core.orders.holds import lift as lift_order
 from core.orders.service import buyers_of, paid_before, paid_lines
 from core.plugin import CommissionProvider, Cycle, NoConfig, Outbound, Permission, Plugin
 from core.pricing.kept import KeptRules, rules_changed
+from core.pricing.refusals import Refusals
 from core.types.activities import Activity, ActivityDraft, ActivityReport
 from core.types.benefits import BenefitInfo, BenefitProvider, Grant, Granted
 from core.types.browse import Badge, BadgePage, ShelfProduct
+from core.types.demo import Demo
 from core.types.events import (
     AccountEvent,
     MerchantEvent,
@@ -73,6 +75,7 @@ from core.types.orders import (
     CommissionTerms,
     Deduction,
     Earning,
+    KeptLine,
     PaidLine,
     ParcelDraft,
     Paying,
@@ -143,6 +146,7 @@ __all__ = [
     "Conflict",
     "Cycle",
     "Deduction",
+    "Demo",
     "Earning",
     "FieldError",
     "FlatFee",
@@ -151,6 +155,7 @@ __all__ = [
     "Granted",
     "Invalid",
     "JishiError",
+    "KeptLine",
     "KeptRules",
     "LineView",
     "MerchantEvent",
@@ -189,6 +194,7 @@ __all__ = [
     "RefundEvent",
     "RefundLine",
     "Refunded",
+    "Refusals",
     "Refused",
     "Region",
     "Relation",

@@ -6,7 +6,7 @@ no wrappers.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from enum import StrEnum
 from types import ModuleType, NoneType
 from typing import Any, ParamSpec, Protocol, TypeVar, get_args, overload
@@ -54,16 +54,23 @@ class Named(Protocol):
 def hookimpl(function: F) -> F: ...
 @overload
 def hookimpl(*, ordered_by: str) -> Callable[[F], F]: ...
-def hookimpl(function: F | None = None, *, ordered_by: str | None = None) -> F | Callable[[F], F]:
+@overload
+def hookimpl(*, every_order: bool) -> Callable[[F], F]: ...
+def hookimpl(
+    function: F | None = None, *, ordered_by: str | None = None, every_order: bool = False
+) -> F | Callable[[F], F]:
     """Mark a method of a plugin as the implementation of the hook of the same name.
 
     `ordered_by`, for effects: a field of the event. The plugin's effects that name the same field are done one after
     another for each value of it, in the order of the events; one that fails or is parked holds back those after it.
+    `every_order`, for guards that are asked about an order by those who had a part in it: this one wants all of them.
     """
 
     def mark(function: F) -> F:
         if ordered_by is not None:
             function.jishi_ordered_by = ordered_by  # type: ignore[attr-defined]
+        if every_order:
+            function.jishi_every_order = True  # type: ignore[attr-defined]
         return _impl(function)
 
     return mark if function is None else mark(function)
@@ -75,17 +82,26 @@ def lane_of(effect: Callable[..., Any], event: Any) -> str | None:
     return None if field is None else f"{field}={getattr(event, field)}"
 
 
+def wants(implementation: Callable[..., Any], plugin: str, contributors: Collection[str] | None) -> bool:
+    """Whether a plugin is asked about an order: it had a part in it, or its implementation wants every order. With None it
+    is not known who had a part, so all are asked."""
+    return contributors is None or plugin in contributors or hasattr(implementation, "jishi_every_order")
+
+
 def load(function: F) -> F:
     """A load: async, reads only; takes a whole batch and returns a list."""
     return _mark(function, Kind.LOAD, veto=False, winds_down=False)
 
 
-def guard(*, veto: bool, winds_down: bool = False) -> Callable[[F], F]:
+def guard(*, veto: bool, winds_down: bool = False, contributors: bool = False) -> Callable[[F], F]:
     """A guard: async, writes inside the caller's transaction; with `veto` it may raise a business error.
 
-    `winds_down`: also called for plugins that are switched off, so that begun business is finished.
+    `winds_down`: also called for plugins that are switched off, so that begun business is finished. `contributors`: called
+    for the plugins that had a part in the order, and for those that want every order.
     """
-    return lambda function: _mark(function, Kind.GUARD, veto=veto, winds_down=winds_down)
+    return lambda function: _mark(
+        function, Kind.GUARD, veto=veto, winds_down=winds_down, contributors=contributors
+    )
 
 
 def effect(function: F) -> F:
@@ -93,10 +109,11 @@ def effect(function: F) -> F:
     return _mark(function, Kind.EFFECT, veto=False, winds_down=False)
 
 
-def _mark(function: F, kind: Kind, *, veto: bool, winds_down: bool) -> F:
+def _mark(function: F, kind: Kind, *, veto: bool, winds_down: bool, contributors: bool = False) -> F:
     function.jishi_kind = kind  # type: ignore[attr-defined]
     function.jishi_veto = veto  # type: ignore[attr-defined]
     function.jishi_winds_down = winds_down  # type: ignore[attr-defined]
+    function.jishi_contributors = contributors  # type: ignore[attr-defined]
     return _spec(function)
 
 
@@ -126,6 +143,12 @@ class Hooks:
     def of(self, spec: Callable[P, Awaitable[R]]) -> tuple[tuple[str, Callable[P, Awaitable[R]]], ...]:
         """(plugin name, implementation) of the hook `spec`, in the order of names."""
         return self._active[spec]
+
+    def about(
+        self, spec: Callable[P, Awaitable[R]], contributors: Collection[str] | None
+    ) -> tuple[tuple[str, Callable[P, Awaitable[R]]], ...]:
+        """The same for an order in which `contributors` had a part, None if that is not known: those that are asked."""
+        return tuple([(name, guard) for name, guard in self.of(spec) if wants(guard, name, contributors)])
 
     def find(self, name: str, plugin: str) -> Callable[..., Awaitable[None]] | None:
         """One plugin's implementation of a hook by name, also when it is switched off; None when there is none."""
@@ -213,6 +236,10 @@ def _mismatch(spec: Callable[..., Any], function: Callable[..., Any]) -> str | N
         return f"takes {_show(have_args)}, but the hook takes {_show(want_args)}."
     if not _keeps(have.return_annotation, want.return_annotation):
         return f"returns {have.return_annotation}, but the hook returns {want.return_annotation}."
+    if hasattr(function, "jishi_every_order") and not spec.jishi_contributors:  # type: ignore[attr-defined]
+        return (
+            "has every_order, which is for guards that only those are asked by who had a part in the order."
+        )
     return _unordered(spec, getattr(function, "jishi_ordered_by", None))
 
 

@@ -110,15 +110,16 @@ async def parcel_planning(tx: Tx, planning: Planning) -> Sequence[PlannedPart]: 
     """
 
 
-@guard(veto=False, winds_down=True)
+@guard(veto=False, winds_down=True, contributors=True)
 async def order_closing(tx: Tx, closing: Closing) -> None:
-    """Give back what the orders had claimed. Inside the transaction that closes them, once per order.
+    """Give back what the orders had claimed. Inside the transaction that closes them, once per trade, whichever of its
+    orders the plugin had a part in.
 
     Example: `plugins/coupons` returns the coupons of a trade that was never paid.
     """
 
 
-@guard(veto=False, winds_down=True)
+@guard(veto=False, winds_down=True, contributors=True)
 async def order_paying(tx: Tx, paying: Paying) -> PayingAnswer | None:
     """An order's payment was captured; inside the transaction that captures it. Answer nothing, or that the order is to be
     held or refunded. Each plugin runs in a savepoint; one that fails holds the order, with the reason, and is asked again.
@@ -144,21 +145,29 @@ async def parcel_changing(tx: Tx, change: WaybillChange) -> None:
     """
 
 
-@guard(veto=True, winds_down=True)
+@guard(veto=True, winds_down=True, contributors=True)
 async def refund_requesting(tx: Tx, refund: RefundDraft) -> Sequence[Deduction]:  # type: ignore[empty-body]
-    """Units of an order are about to be refunded; inside the transaction that decides it. Answer what must be kept back for
-    benefits that came with the goods and are used up. Raise `core.api.Conflict` to refuse the refund.
+    """Units of an order are about to be refunded; inside the transaction that decides it. Raise `core.api.Conflict` to
+    refuse the refund.
 
-    Example: `plugins/coupons` voids the coupons that came with an order, and keeps back the worth of those already used.
+    Answer what is to be kept back from now on for benefits that came with the goods and are used up; below 0, what is to be
+    given back because its reason is gone; not again what was answered before. `refund.kept` says what stays of the order,
+    and what of that has not left the shop: a gift that is not earned any more and has not left is cancelled
+    (`Deduction.cancelled`), not kept back. What this refund is too small for is kept back from those after it.
+
+    Example: `plugins/coupons` voids the coupons that came with an order, and keeps back the worth of those already used; it
+    gave them once the order was paid, so it is asked about every order. `plugins/promotions` cancels gifts or keeps their
+    value back, and gives it back once the gift is returned.
     """
 
 
-@guard(veto=False, winds_down=True)
+@guard(veto=False, winds_down=True, contributors=True)
 async def refund_settling(tx: Tx, refunded: Refunded) -> None:
     """The money of a refund has gone back: reverse the plugin's own state in proportion. Each plugin runs in a savepoint;
     one that fails holds the order, with the reason, and is tried again.
 
-    Example: `plugins/coupons` gives a shop's coupon back once all of its order is refunded.
+    Example: `plugins/coupons` gives a shop's coupon back once all of its order is refunded; `plugins/membership` takes back
+    points that any order may have brought, so it is asked about every order.
     """
 
 

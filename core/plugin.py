@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from core import hooks as hooking
-from core.hooks import HookError, Hooks
+from core.hooks import HookError, Hooks, wants
 from core.types.benefits import BenefitProvider
 from core.types.matrix import NO_EDITS, MatrixEdits, Pair, faults, merged, pair_of
 from core.types.orders import CommissionBase, CommissionTerms
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from core.db.outside import Outside
     from core.db.tx import Tx
+    from core.types.demo import Demo
 
 API_VERSION = 1
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,30}")
@@ -124,6 +125,13 @@ class Plugin:
         Reads only, over all accounts and merchants. It may not be purged while any count is above zero."""
         return {}
 
+    async def demo(self, tx: "Tx", market: "Demo") -> None:
+        """Add what shows this plugin at work to the demo market, once, when the market is first filled and the plugin is on.
+
+        In the system scope, in one transaction with the demos of all plugins: all of it happens or none. It should be seen
+        without changing what goods cost that nobody chose it for, so keep to a few of them. Raise to have the start fail.
+        """
+
 
 class Snapshot:
     """The plugins as one generation sees them: `active` are switched on, `installed` also those that only wind down, and
@@ -164,9 +172,12 @@ class Snapshot:
         """The one active market commission, None when no plugin reckons any."""
         return next((c for p in self.active.values() if (c := p.commission_provider()) is not None), None)
 
-    def absent(self, spec: Callable[..., Any]) -> list[str]:
-        """Names of the quarantined plugins that implement the hook `spec`: they will have to be told once they are back."""
-        return sorted(n for n, cls in self.quarantined.items() if hasattr(cls, spec.__name__))
+    def absent(self, spec: Callable[..., Any], contributors: Collection[str] | None = None) -> list[str]:
+        """Names of the quarantined plugins that implement the hook `spec`: they will have to be told once they are back.
+        With `contributors` those that are asked about an order in which these had a part (`Hooks.about`)."""
+        hook = spec.__name__
+        found = [(n, getattr(cls, hook)) for n, cls in self.quarantined.items() if hasattr(cls, hook)]
+        return sorted(n for n, guard in found if wants(guard, n, contributors))
 
     def benefit(self, key: str) -> BenefitProvider | None:
         """The benefit provider under `key`; also of a plugin that is switched off, which still takes back. None when there

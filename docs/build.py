@@ -39,6 +39,14 @@ colour is reported with the plugin's name. Order is the plugins' names; there is
 
 A guard with veto refuses by raising a business error of `core.api` (`Conflict`, `Invalid`); the whole transaction is
 then undone. A hook that winds down is also called for plugins that are switched off, so that begun business ends well.
+
+A hook that asks who had a part in the order is called for the plugins that had one, switched off or not: a rule of theirs
+was applied when the trade was placed, somebody earns on the order by them, or they planned parcels of it. What a quarantined
+one of them would have been told waits for it, and only orders that it is asked about are held for it. A plugin that gives
+something with orders later, in an effect for instance, or wants to hear of all orders for another reason, says so with
+`@hookimpl(every_order=True)`; that costs each order the plugin's statements, and for `order_paying` and `refund_settling`
+two more.
+
 [purchase.md](purchase.md) shows all of them in the order of one purchase.
 """
 
@@ -131,8 +139,12 @@ def _hook(
     yield (inspect.getdoc(spec) or "") + "\n"
     payload = list(inspect.signature(spec, eval_str=True).parameters.values())[-1].annotation
     yield f"`{payload.__name__}`: {_fields(payload)}.\n"
-    users = [c.name for c in classes.values() if name in vars(c)]
-    yield "Built-in plugins that use it: " + (", ".join(f"`{u}`" for u in users) or "none yet") + ".\n"
+    users = [f"`{c.name}`{_wanted(vars(c)[name])}" for c in classes.values() if name in vars(c)]
+    yield f"Built-in plugins that use it: {', '.join(users) or 'none yet'}.\n"
+
+
+def _wanted(implementation: Callable[..., Any]) -> str:
+    return " (of every order)" if hasattr(implementation, "jishi_every_order") else ""
 
 
 def hook_specs() -> dict[str, Any]:
@@ -150,7 +162,8 @@ def _signature(spec: Callable[..., Any]) -> str:
 
 def _manner(spec: Any) -> str:
     veto = " With veto." if spec.jishi_veto else " Without veto." if spec.jishi_kind is Kind.GUARD else ""
-    return veto + (" Winds down." if spec.jishi_winds_down else "")
+    winds_down = " Winds down." if spec.jishi_winds_down else ""
+    return veto + winds_down + (" Asks who had a part in the order." if spec.jishi_contributors else "")
 
 
 def _fields(struct: Any) -> str:
@@ -265,15 +278,30 @@ STATUS = {
 
 
 def codes() -> Iterator[Code]:
-    """Codes written out in core and plugins, in the order of files."""
+    """Codes written out in core and plugins: core's reasons, then in the order of files."""
+    for name, (english, _) in words.WORDS.items():
+        yield Code("quote", words.say(name).code, 0, _with_gaps(english), "core/pricing")
     for path in sorted([*ROOT.glob("core/**/*.py"), *ROOT.glob("plugins/**/*.py")]):
         place = "/".join(path.relative_to(ROOT).parts[:2]).removesuffix(".py")
         for node in ast.walk(ast.parse(path.read_text())):
-            found = _code(node, place) if isinstance(node, ast.Call) else None
-            if found is not None:
-                yield found
-    for name, (english, _) in words.WORDS.items():
-        yield Code("quote", words.say(name).code, 0, re.sub(r"\{[^}]*\}", "...", english), "core/pricing")
+            if isinstance(node, ast.Call):
+                yield from _refusals(node, place)
+                found = _code(node, place)
+                if found is not None:
+                    yield found
+
+
+def _refusals(call: ast.Call, place: str) -> Iterator[Code]:
+    """The codes of a plugin's `Refusals`, which are literals."""
+    if not (isinstance(call.func, ast.Name) and call.func.id == "Refusals"):
+        return
+    known: dict[str, str] = next((ast.literal_eval(k.value) for k in call.keywords if k.arg == "codes"), {})
+    for name, (english, _) in ast.literal_eval(call.args[0]).items():
+        yield Code("quote", known.get(name, name), 0, _with_gaps(english), place)
+
+
+def _with_gaps(sentence: str) -> str:
+    return re.sub(r"\{[^}]*\}", "...", sentence)
 
 
 def _code(call: ast.Call, place: str) -> Code | None:

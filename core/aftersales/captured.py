@@ -25,7 +25,7 @@ async def refund_captured(tx: Tx, payload: msgspec.Raw) -> None:
     if row["status"] in ("paid", "accepted", "shipped", "completed"):
         try:
             async with tx.savepoint("refund_captured"):
-                await _refund(tx, due)
+                await service.decide(tx, due.merchant_id, due.order_id, reason=due.reason)
         except Conflict as error:
             if error.code != "nothing_left":
                 _LOG.warning("captured_not_refunded", order_id=str(due.order_id), code=error.code)
@@ -33,20 +33,6 @@ async def refund_captured(tx: Tx, payload: msgspec.Raw) -> None:
                 tx.schedule("core", "refund_captured", again, tx.now + back_off(FIRST_RETRY, due.attempt))
                 return
     await holds.take_off(tx, due.merchant_id, due.order_id, due.plugin, "paying")
-
-
-async def _refund(tx: Tx, due: CapturedRefund) -> None:
-    await service.decide(
-        tx,
-        due.merchant_id,
-        due.order_id,
-        None,
-        shipping=None,
-        restock=False,
-        origin="system",
-        actor_id=None,
-        reason=due.reason,
-    )
 
 
 TIMERS: Mapping[str, TimerHandler] = {"refund_captured": refund_captured}

@@ -6,10 +6,10 @@ import sqlalchemy as sa
 from core.db.base import Owner, access, at, fen, flag, json, number, one_of, secret, text, texts, uuid
 from core.db.registry import METADATA
 
-# `amount` is what the buyer gets: goods and shipping, less deductions. `market_borne` goes back to the market, of the
-# discounts it had borne, and `deducted_market` of the deductions; `commission` is the part of the market's fee that these
-# units give up, `earnings` that of others who earned on them. `draft` is the refund as guards were told of it; `unsettled`
-# are the plugins that still have to settle it.
+# `amount` is what the buyer gets: goods and shipping, less deductions, which are given back below 0. `market_borne` goes
+# back to the market, of the discounts it had borne, and `deducted_market` of the deductions; `commission` is the part of the
+# market's fee that these units give up, `earnings` that of others who earned on them. `draft` is the refund as guards were
+# told of it; `unsettled` are the plugins that still have to settle it.
 refund = sa.Table(
     "refund",
     METADATA,
@@ -44,8 +44,7 @@ refund = sa.Table(
     sa.CheckConstraint("(status = 'done') = (done_at is not null)", name="done"),
     sa.CheckConstraint(
         "amount = goods_amount + shipping_amount - deducted_amount and amount >= 0 and goods_amount >= 0"
-        " and shipping_amount >= 0 and deducted_amount >= 0 and market_borne >= 0 and commission >= 0"
-        " and deducted_market between 0 and deducted_amount and earnings >= 0",
+        " and shipping_amount >= 0 and market_borne >= 0 and commission >= 0 and earnings >= 0",
         name="amount",
     ),
     sa.Index("ix_refund_order", "merchant_id", "order_id"),

@@ -79,7 +79,7 @@ def asked(money: RefundMoney, payment_id: UUID, provider: str, reason: str) -> l
     fee = money.commission if money.released else 0
     for_buyer = min(money.advance, money.amount)
     for_subsidy = min(money.advance - for_buyer, money.market_borne)
-    withheld = money.deducted_market - (money.advance - for_buyer - for_subsidy)
+    withheld = money.withheld - (money.advance - for_buyer - for_subsidy)
     made = [
         _also(refund, "return_split", fee, Detail()),
         msgspec.structs.replace(refund, detail=Detail(advance=for_buyer, reason=reason)),

@@ -6,6 +6,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from core.aftersales.deductions import Kept
 from core.aftersales.rules import Discount, Earned, GivenUp, Line, Order, Plan
 from core.aftersales.schemas import Origin, Refund, RefundedLine
 from core.db.tx import Tx, columns
@@ -74,6 +75,10 @@ with done as (
 select order_id, trade_id, account_id, amount, draft::text, deductions::text, whole_order from done
 """
 
+_DEDUCTIONS = """
+select deductions::text from refund where merchant_id = $1 and order_id = $2 and deductions <> '[]' order by id
+"""
+
 _SENDING = """
 select order_id, trade_id, status, amount, reason from refund where merchant_id = $1 and id = $2
 """
@@ -113,7 +118,7 @@ class Decision(msgspec.Struct, frozen=True):
 
     draft: RefundDraft
     plan: Plan
-    deductions: tuple[Deduction, ...]
+    deductions: tuple[Kept, ...]
     number: str
     origin: Origin
     actor_id: UUID | None
@@ -127,7 +132,7 @@ class Decision(msgspec.Struct, frozen=True):
 
     @property
     def deducted(self) -> int:
-        """All that is kept back."""
+        """All that is kept back, less what is given back."""
         return sum(d.amount for d in self.deductions)
 
     @property
@@ -296,8 +301,15 @@ def _refund(row: asyncpg.Record) -> Refund:
 
 
 def deductions_of(row: asyncpg.Record) -> tuple[Deduction, ...]:
-    """The deductions in a refund's row."""
-    return msgspec.json.decode(row["deductions"], type=tuple[Deduction, ...])
+    """The deductions in a refund's row; what only waits for later refunds is none of it."""
+    found = msgspec.json.decode(row["deductions"], type=tuple[Deduction, ...])
+    return tuple(deduction for deduction in found if deduction.amount)
+
+
+async def deductions(tx: Tx, merchant_id: UUID, order_id: UUID) -> list[Kept]:
+    """The deductions of all refunds of an order so far."""
+    rows = await tx.fetch(_DEDUCTIONS, merchant_id, order_id)
+    return [one for row in rows for one in msgspec.json.decode(row["deductions"], type=list[Kept])]
 
 
 def draft_of(row: asyncpg.Record) -> RefundDraft:

@@ -13,12 +13,13 @@ import msgspec
 from core.kit.errors import Conflict, FieldError, Invalid, NotFound
 from core.kit.ids import ref
 from core.pricing.units import Share, Worth, worth
-from core.types.orders import Deduction, RefundDiscount, RefundLine
+from core.types.orders import KeptLine, RefundDiscount, RefundLine
 
 GIFT = "gift"
-BEARERS = ("merchant", "market")
 
 Wanted = Sequence[tuple[UUID, int]]
+# Units by line id.
+Units = Mapping[UUID, int]
 
 
 class Discount(msgspec.Struct, frozen=True):
@@ -120,26 +121,45 @@ class PlanLine(msgspec.Struct, frozen=True):
 
 class Plan(msgspec.Struct, frozen=True):
     """A refund before deductions. `next_status` is what the order becomes by it: nothing is left to ship of it, and it is
-    `closed` if nothing ever was, otherwise `shipped`."""
+    `closed` if nothing ever was, otherwise `shipped`; `stays` are the lines of which units are left."""
 
     lines: tuple[PlanLine, ...]
     goods: int
     shipping: int
     market_borne: int
     commission: int
-    kept: int
+    stays: tuple[KeptLine, ...]
     whole_order: bool
     next_status: str | None
 
+    @property
+    def parts(self) -> list[Part]:
+        """The units that go back."""
+        return [line.part for line in self.lines]
 
-def plan(order: Order, status: str, wanted: Wanted | None, shipping: int | None, *, restock: bool) -> Plan:
+    @property
+    def kept(self) -> int:
+        """What the buyer had paid for the goods that stay."""
+        return sum(line.amount for line in self.stays)
+
+
+def plan(
+    order: Order,
+    status: str,
+    wanted: Wanted | None,
+    shipping: int | None,
+    *,
+    restock: bool,
+    cancelled: Units | None = None,
+) -> Plan:
     """What goes back for `wanted` (line id, quantity), or for everything left when that is None, and `shipping` fen of
-    freight. An order of which nothing is left and nothing ever left gets all of its freight back.
+    freight; and of the gifts `cancelled` units that have not left (see `core.aftersales.deductions`). An order of which
+    nothing is left and nothing ever left gets all of its freight back.
 
     Raises `NotFound` for a line of another order; `Invalid` for one named twice, a quantity below 1, or when nothing is
     asked for; `Conflict`: `refund_exceeds` for more than is left, `nothing_left` when everything is refunded.
     """
-    parts = choose(order.lines, _asked(order, wanted), restock=restock)
+    parts = choose(order.lines, _asked(order, wanted), cancelled or {}, restock=restock)
     lines = tuple(_priced(part) for part in parts)
     taken = {part.line.id: part for part in parts}
     gone = all(_gone(line, taken) == line.quantity for line in order.lines)
@@ -155,45 +175,31 @@ def plan(order: Order, status: str, wanted: Wanted | None, shipping: int | None,
         freight,
         sum(line.market for line in lines) + _freight_market(order, freight, everything=gone and unshipped),
         _commission(order, taken, whole=gone),
-        _kept(order, taken),
+        _stays(order, taken),
         gone,
         becomes if to_ship == 0 else None,
     )
 
 
-def choose(lines: Sequence[Line], asked: Mapping[UUID, int], *, restock: bool) -> list[Part]:
+def choose(lines: Sequence[Line], asked: Units, cancelled: Units, *, restock: bool) -> list[Part]:
     """Units of the lines, and the gifts that go with them.
 
     Goods that come back to be sold again (`restock`) had left, so those units go first; otherwise those that never left.
-    Once all of a line is refunded, its gifts that have not left go too; gifts of the whole order, with the last line.
+    Once all of a line is refunded, its gifts that have not left go too; gifts of the whole order, with the last line. Of
+    other gifts, those `cancelled`.
     """
     parts = {line.id: _part(line, asked[line.id], restock=restock) for line in lines if line.id in asked}
 
     done = {line.id for line in lines if line.kind != GIFT and _gone(line, parts) == line.quantity}
     everything = len(done) == sum(line.kind != GIFT for line in lines)
     for gift in lines:
-        if gift.kind != GIFT or not (gift.parent_id in done if gift.parent_id else everything):
+        if gift.kind != GIFT:
             continue
         mine = parts.get(gift.id, Part(gift, 0, 0))
-        parts[gift.id] = mine._replace(cancelled=gift.to_ship)
+        gone = gift.parent_id in done if gift.parent_id else everything
+        units = gift.to_ship if gone else mine.cancelled + cancelled.get(gift.id, 0)
+        parts[gift.id] = mine._replace(cancelled=units)
     return [parts[line.id] for line in lines if line.id in parts and parts[line.id].quantity]
-
-
-def cap(answers: Sequence[tuple[str, Sequence[Deduction]]], limit: int) -> tuple[Deduction, ...]:
-    """The deductions that plugins answered, in their order, at most `limit` fen in all: the last that fits is cut.
-
-    Raises ValueError for a bearer that there is not and for an amount below 0: a defect of the plugin.
-    """
-    kept = []
-    for plugin, deductions in answers:
-        for deduction in deductions:
-            if deduction.bearer not in BEARERS or deduction.amount < 0:
-                raise ValueError(f"plugin {plugin} answered a deduction that cannot be: {deduction}")
-            amount = min(deduction.amount, limit)
-            limit -= amount
-            if amount:
-                kept.append(msgspec.structs.replace(deduction, plugin=plugin, amount=amount))
-    return tuple(kept)
 
 
 def given_up(order: Order, parts: Sequence[Part], taken: int) -> tuple[GivenUp, ...]:
@@ -308,9 +314,16 @@ def _base(line: Line, count: int) -> int:
     return line.unit_price * count - borne
 
 
-def _kept(order: Order, taken: Mapping[UUID, Part]) -> int:
-    left = ((line, _gone(line, taken)) for line in order.lines)
-    return sum(line.worth(gone, line.quantity - gone).amount for line, gone in left if gone < line.quantity)
+def _stays(order: Order, taken: Mapping[UUID, Part]) -> tuple[KeptLine, ...]:
+    return tuple(
+        KeptLine(
+            *(line.id, line.product_id, line.sku_id, line.kind, line.quantity - gone),
+            line.worth(gone, line.quantity - gone).amount,
+            line.to_ship - (taken[line.id].cancelled if line.id in taken else 0),
+        )
+        for line in order.lines
+        if (gone := _gone(line, taken)) < line.quantity
+    )
 
 
 def _gone(line: Line, taken: Mapping[UUID, Part]) -> int:

@@ -26,7 +26,8 @@ class RefundedLine(msgspec.Struct, frozen=True):
 
 class Refund(msgspec.Struct, frozen=True, kw_only=True):
     """Units of an order taken back. `amount` = `goods_amount` + `shipping_amount` - `deducted_amount` goes to the buyer;
-    `status` is `refunding` until it has arrived, then `done`."""
+    deductions below 0 give back what earlier refunds kept back. `status` is `refunding` until it has arrived, then
+    `done`."""
 
     id: UUID
     merchant_id: UUID
@@ -77,7 +78,7 @@ class RefundLineOut(msgspec.Struct, frozen=True):
 
 
 class DeductionOut(msgspec.Struct, frozen=True):
-    """What was kept back, and for what."""
+    """What was kept back, and for what; below 0, what an earlier refund had kept back is given back."""
 
     plugin: str
     label: str
@@ -85,7 +86,8 @@ class DeductionOut(msgspec.Struct, frozen=True):
 
 
 class RefundOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A refund. The buyer gets `amount` = `goods_amount` + `shipping_amount` - `deducted_amount`."""
+    """A refund. The buyer gets `amount` = `goods_amount` + `shipping_amount` - `deducted_amount`; the last is below 0 where
+    it gives back what earlier refunds kept back."""
 
     id: str
     number: str

@@ -4,17 +4,19 @@ Units and money are claimed when a refund is decided, so two refunds, a refund a
 never both have the same.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from core import hookspecs
-from core.aftersales import money, repository, rules
+from core.aftersales import deductions, money, repository, rules
 from core.aftersales.cases import moving
+from core.aftersales.deductions import Answers, Kept
 from core.aftersales.repository import Decision
-from core.aftersales.rules import Plan, Wanted
+from core.aftersales.rules import Order, Part, Plan, Units, Wanted
 from core.aftersales.schemas import Origin, Refund, RefundedLine, RefundIn, RefundOut, refund_out
 from core.aftersales.settling import settle
 from core.db.tx import Tx
@@ -25,24 +27,57 @@ from core.kit.ids import new_id, new_number, parse_pair
 from core.kit.paging import Page, check_limit, decode_cursor, encode_cursor
 from core.kit.text import clean
 from core.orders import service as orders
-from core.types.orders import Deduction, RefundDraft
+from core.types.orders import RefundDraft
 
 _REFUNDABLE = ("paid", "accepted", "shipped", "completed")
 _CANCELLED = "cancelled by the buyer"
 _IN_PART = "refunded in part"
 
 
+class _Ask(NamedTuple):
+    """What a refund is asked to be; as in `decide`."""
+
+    row: asyncpg.Record
+    wanted: Wanted | None
+    shipping: int | None
+    restock: bool
+    origin: Origin
+    reason: str
+    aftersale_id: UUID | None
+
+    def plan(self, order: Order, cancelled: Units | None = None) -> Plan:
+        """What goes back, `cancelled` gifts too."""
+        status = self.row["status"]
+        return rules.plan(
+            order, status, self.wanted, self.shipping, restock=self.restock, cancelled=cancelled
+        )
+
+    def draft(self, plan: Plan, refund_id: UUID) -> RefundDraft:
+        """The refund as guards are told of it."""
+        row = self.row
+        return RefundDraft(
+            *(refund_id, row["merchant_id"], row["id"], row["trade_id"], row["account_id"]),
+            tuple(line.refund for line in plan.lines),
+            plan.shipping,
+            plan.kept,
+            plan.whole_order,
+            self.reason,
+            self.origin,
+            plan.stays,
+        )
+
+
 async def decide(
     tx: Tx,
     merchant_id: UUID,
     order_id: UUID,
-    wanted: Wanted | None,
+    wanted: Wanted | None = None,
     *,
-    shipping: int | None,
-    restock: bool,
-    origin: Origin,
-    actor_id: UUID | None,
     reason: str,
+    shipping: int | None = None,
+    restock: bool = False,
+    origin: Origin = "system",
+    actor_id: UUID | None = None,
     aftersale_id: UUID | None = None,
     sellable: Collection[UUID] | None = None,
     at_most: int | None = None,
@@ -52,9 +87,9 @@ async def decide(
 
     An order of which nothing is left and nothing ever left is closed, and gets its freight back too; one of which the rest
     had left is shipped. With `restock`, goods that had left came back, so those units go first, and are on hand again: all
-    of them, or those of the lines in `sellable`. With `at_most` the buyer gets no more than that; the rest is kept back for
-    the merchant. A refund that settles a case names it (`aftersale_id`); any other that staff want is refused while an open
-    case is about the same units, and makes the case void if the buyer or the system wants it.
+    of them, or those of the lines in `sellable`. With `at_most` the buyer gets no more than that for them; the rest is kept
+    back for the merchant. A refund that settles a case names it (`aftersale_id`); any other that staff want is refused while
+    an open case is about the same units, and makes the case void if the buyer or the system wants it.
     Raises `NotFound`, `Invalid`; `Conflict`: `wrong_status` for an order that is unpaid or closed, `refund_exceeds` for more
     than is left, `nothing_left`, `in_case`, `plugin_quarantined`; and whatever a plugin refuses with.
     """
@@ -64,18 +99,12 @@ async def decide(
             row["status"], f"The order is {row['status']}; only what was paid can be refunded."
         )
     order = await repository.order(tx, row)
-    plan = rules.plan(order, row["status"], wanted, shipping, restock=restock)
-    if aftersale_id is None:
-        parts = [line.part for line in plan.lines]
-        await moving.make_way(tx, row, parts, staff=origin in ("merchant", "platform"))
-    # Closing and placing take stock before what plugins hold; so does this.
-    await inventory.lock(tx, merchant_id, [line.part.line.sku_id for line in plan.lines])
-    draft = _draft(row, plan, reason, origin)
-    deductions = await _deductions(tx, draft, plan, at_most)
-    made = Decision(draft, plan, deductions, new_number(), origin, actor_id, aftersale_id=aftersale_id)
+    ask = _Ask(row, wanted, shipping, restock, origin, reason, aftersale_id)
+    draft, plan, answers = await _planned(tx, ask, order)
+    kept = await _keep_back(tx, draft, plan, answers, at_most)
+    made = Decision(draft, plan, kept, new_number(), origin, actor_id, aftersale_id=aftersale_id)
     taken = made.amount + plan.market_borne + made.deducted_market
-    earnings = rules.given_up(order, [line.part for line in plan.lines], taken)
-    made = msgspec.structs.replace(made, earnings=earnings)
+    made = msgspec.structs.replace(made, earnings=rules.given_up(order, plan.parts, taken))
     await repository.add(tx, made)
     await money.move(tx, row, made)
     await _move_stock(tx, made, sellable if restock else (), came_back=restock)
@@ -119,17 +148,8 @@ async def cancel(tx: Tx, account_id: UUID, merchant_id: UUID, order_id: UUID, re
             row["status"],
             f"The order is {row['status']}; only one that is paid and not accepted can be cancelled.",
         )
-    refund = await decide(
-        tx,
-        merchant_id,
-        order_id,
-        None,
-        shipping=None,
-        restock=False,
-        origin="buyer",
-        actor_id=account_id,
-        reason=" ".join(clean(reason).split()) or _CANCELLED,
-    )
+    why = " ".join(clean(reason).split()) or _CANCELLED
+    refund = await decide(tx, merchant_id, order_id, origin="buyer", actor_id=account_id, reason=why)
     return refund_out(refund)
 
 
@@ -155,35 +175,51 @@ def _wanted(merchant_id: UUID, data: RefundIn) -> Wanted | None:
     return [(line_id, quantity) for _, line_id, quantity in wanted]
 
 
-def _draft(row: asyncpg.Record, plan: Plan, reason: str, origin: Origin) -> RefundDraft:
-    return RefundDraft(
-        new_id(),
-        row["merchant_id"],
-        row["id"],
-        row["trade_id"],
-        row["account_id"],
-        tuple(line.refund for line in plan.lines),
-        plan.shipping,
-        plan.kept,
-        plan.whole_order,
-        reason,
-        origin,
-    )
+async def _planned(tx: Tx, ask: _Ask, order: Order) -> tuple[RefundDraft, Plan, Answers]:
+    """What goes back, with the gifts that plugins cancel because of it, and what else they answered."""
+    plan = ask.plan(order)
+    if ask.aftersale_id is None:
+        await _make_way(tx, ask, plan.parts)
+    # Closing and placing take stock before what plugins hold; so does this.
+    gifts = [line.sku_id for line in plan.stays if line.kind == rules.GIFT and line.to_ship]
+    await inventory.lock(tx, order.merchant_id, [*gifts, *(part.line.sku_id for part in plan.parts)])
+    draft = ask.draft(plan, new_id())
+    answers = await _answers(tx, draft, ask.row["contributors"])
+    cancelled = deductions.cancelled(plan, answers)
+    if cancelled:
+        plan = ask.plan(order, cancelled)
+        # Another case may be about a gift that goes now.
+        await _make_way(tx, ask, [part for part in plan.parts if part.line.id in cancelled])
+        draft = ask.draft(plan, draft.id)
+    return draft, plan, answers
 
 
-async def _deductions(tx: Tx, draft: RefundDraft, plan: Plan, at_most: int | None) -> tuple[Deduction, ...]:
-    absent = tx.snapshot.absent(hookspecs.refund_requesting)
+async def _make_way(tx: Tx, ask: _Ask, parts: Sequence[Part]) -> None:
+    staff = ask.aftersale_id is None and ask.origin in ("merchant", "platform")
+    await moving.make_way(tx, ask.row, parts, staff=staff)
+
+
+async def _answers(tx: Tx, draft: RefundDraft, contributors: Collection[str] | None) -> Answers:
+    absent = tx.snapshot.absent(hookspecs.refund_requesting, contributors)
     if absent:
         raise Conflict(
             f"Refunds need the plugin {', '.join(absent)}, which is quarantined at present; try again later.",
             code="plugin_quarantined",
         )
-    answers = [(plugin, await guard(tx, draft)) for plugin, guard in tx.hooks.of(hookspecs.refund_requesting)]
-    made = rules.cap(answers, plan.goods + plan.shipping)
-    kept = plan.goods + plan.shipping - sum(d.amount for d in made)
-    if at_most is None or kept <= at_most:
+    guards = tx.hooks.about(hookspecs.refund_requesting, contributors)
+    return [(plugin, await guard(tx, draft)) for plugin, guard in guards]
+
+
+async def _keep_back(
+    tx: Tx, draft: RefundDraft, plan: Plan, answers: Answers, at_most: int | None
+) -> tuple[Kept, ...]:
+    before = deductions.standings(await repository.deductions(tx, draft.merchant_id, draft.order_id))
+    made = deductions.keep_back(before, answers, plan.goods + plan.shipping)
+    # What is given back was not paid for these units.
+    rest = plan.goods + plan.shipping - sum(one.amount for one in made if one.amount > 0)
+    if at_most is None or rest <= at_most:
         return made
-    return (*made, Deduction("core", _IN_PART, kept - at_most, "merchant"))
+    return (*made, Kept("core", _IN_PART, rest - at_most, "merchant"))
 
 
 async def _move_stock(tx: Tx, made: Decision, sellable: Collection[UUID] | None, *, came_back: bool) -> None:
@@ -232,7 +268,7 @@ def _decided(tx: Tx, made: Decision) -> Refund:
         goods_amount=plan.goods,
         shipping_amount=plan.shipping,
         deducted_amount=made.deducted,
-        deductions=made.deductions,
+        deductions=tuple(one for one in made.deductions if one.amount),
         lines=tuple(RefundedLine(x.part.line.id, x.part.quantity, x.amount) for x in plan.lines),
         reason=draft.reason,
         origin=made.origin,

@@ -44,7 +44,7 @@ async def settle(tx: Tx, merchant_id: UUID, refund_id: UUID) -> bool:
     if row is None:
         return False
     await moving.refunded(tx, merchant_id, refund_id)
-    await _settle_with(tx, row, RefundDue(merchant_id, refund_id), None)
+    await _settle_with(tx, row, RefundDue(merchant_id, refund_id), _asked(tx, order["contributors"]))
     _release_late(tx, order)
     event = RefundEvent(merchant_id, order_id, trade_id, row["account_id"], refund_id, row["whole_order"])
     tx.emit(hookspecs.refund_done, event)
@@ -63,14 +63,19 @@ async def settle_again(tx: Tx, due: RefundDue) -> None:
         await _settle_with(tx, row, again, row["unsettled"])
 
 
-async def _settle_with(tx: Tx, row: asyncpg.Record, due: RefundDue, waiting: Collection[str] | None) -> None:
-    """Have all plugins settle the refund, or those `waiting`; for those that fail, `due` is when to go on."""
-    failed = await _tell(tx, row, waiting)
+def _asked(tx: Tx, contributors: Collection[str] | None) -> list[str]:
+    """The plugins that settle refunds of an order in which `contributors` had a part, those in quarantine too."""
+    there = [plugin for plugin, _ in tx.hooks.about(hookspecs.refund_settling, contributors)]
+    return there + tx.snapshot.absent(hookspecs.refund_settling, contributors)
+
+
+async def _settle_with(tx: Tx, row: asyncpg.Record, due: RefundDue, asked: Collection[str]) -> None:
+    """Have the plugins `asked` settle the refund; for those that fail, `due` is when to go on."""
+    failed = await _tell(tx, row, asked)
     # A plugin that is not installed at present, or quarantined, settles when it is back.
     hooked = {plugin for plugin, _ in tx.hooks.of(hookspecs.refund_settling)}
-    owed = tx.snapshot.absent(hookspecs.refund_settling) if waiting is None else waiting
-    failed += [(plugin, "the plugin is not there") for plugin in owed if plugin not in hooked]
-    if failed or waiting:
+    failed += [(plugin, "the plugin is not there") for plugin in asked if plugin not in hooked]
+    if failed or due.attempt:
         await repository.set_unsettled(tx, due.merchant_id, due.refund_id, [plugin for plugin, _ in failed])
         await repository.hold(tx, due.merchant_id, row["order_id"], row["account_id"], failed)
         await repository.lift(tx, due.merchant_id, row["order_id"])
@@ -78,12 +83,12 @@ async def _settle_with(tx: Tx, row: asyncpg.Record, due: RefundDue, waiting: Col
         tx.schedule("core", "settle_refund", due, tx.now + back_off(_FIRST_RETRY, due.attempt))
 
 
-async def _tell(tx: Tx, row: asyncpg.Record, waiting: Collection[str] | None) -> list[tuple[str, str]]:
+async def _tell(tx: Tx, row: asyncpg.Record, asked: Collection[str]) -> list[tuple[str, str]]:
     """(plugin, reason) of those that failed."""
     told = Refunded(repository.draft_of(row), row["amount"], repository.deductions_of(row))
     failed = []
     for plugin, guard in tx.hooks.of(hookspecs.refund_settling):
-        if waiting is not None and plugin not in waiting:
+        if plugin not in asked:
             continue
         try:
             async with tx.savepoint(plugin):

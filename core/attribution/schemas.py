@@ -9,10 +9,15 @@ from core.types.attribution import Source
 _Id = Annotated[str, msgspec.Meta(max_length=64)]
 
 
+# What is stored is read leniently: during a rolling update a newer process may have written fields that this one lacks.
+class SourceIn(Source, frozen=True, forbid_unknown_fields=True):
+    """A source as a request says it."""
+
+
 class VisitIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A page was opened: `page` is the client's own name of it; the shop or product that it shows, if any."""
 
-    source: Source
+    source: SourceIn
     page: Annotated[str, msgspec.Meta(max_length=64)] = ""
     merchant_id: _Id | None = None
     product_id: _Id | None = None

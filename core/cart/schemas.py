@@ -18,7 +18,7 @@ Source = Annotated[dict[Name, Text], Meta(max_length=10)]
 Options = Annotated[dict[Name, Any], Meta(max_length=50)]
 
 
-class WantedLine(msgspec.Struct, frozen=True):
+class WantedLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """So many of a SKU; `options` are for plugins, `source` is what brought the buyer to it (without it, that of the cart's
     line)."""
 
@@ -28,7 +28,7 @@ class WantedLine(msgspec.Struct, frozen=True):
     source: Source | None = None
 
 
-class QuoteRequest(msgspec.Struct, frozen=True, kw_only=True):
+class QuoteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to price: these lines, or without `lines` the selected lines of the cart.
 
     `shipping` is an option key per merchant id; `options` what the buyer chose, per plugin.
@@ -40,7 +40,7 @@ class QuoteRequest(msgspec.Struct, frozen=True, kw_only=True):
     options: Options = {}
 
 
-class CartLineIn(msgspec.Struct, frozen=True):
+class CartLineIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many of a SKU are in the cart; 0 removes it. What is left out stays as it is."""
 
     quantity: Annotated[int, Meta(ge=0, le=MAX_QUANTITY)]
@@ -48,7 +48,7 @@ class CartLineIn(msgspec.Struct, frozen=True):
     source: Source | None = None
 
 
-class SelectIn(msgspec.Struct, frozen=True):
+class SelectIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Select or deselect these SKUs, or without `sku_ids` all of the cart."""
 
     selected: bool

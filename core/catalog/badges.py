@@ -21,33 +21,34 @@ def wanted(tx: Tx) -> bool:
 async def of_page(
     tx: Tx, products: Sequence[ShelfProduct], viewer: UUID | None
 ) -> dict[UUID, list[BadgeOut]]:
-    """The badges of each product that has any: by plugins' names, then as the plugin gave them.
+    """The badges of each product: by plugins' names, then as the plugin gave them.
 
     A plugin whose load fails, for whatever reason, is left out and logged: a public page shows without it. Only a lost
     connection is raised. Whatever a load writes or enters (`tx.enter`) is undone before the next.
     """
-    found: dict[UUID, list[BadgeOut]] = {}
+    found: dict[UUID, list[BadgeOut]] = {product.product_id: [] for product in products}
     if not products:
         return found
     page = BadgePage(tuple(products), viewer)
-    on_page = {product.product_id for product in products}
     for plugin, load in tx.hooks.of(hookspecs.product_badges):
         try:
             async with tx.aside():
-                badges = [_checked(plugin, badge) for badge in await load(tx, page)]
+                badges = [(badge.product_id, _shown(plugin, badge)) for badge in await load(tx, page)]
         except Exception:  # a plugin's fault must not break a public page
             if tx.lost:
                 raise
             _log.exception("load_failed", plugin=plugin, hook="product_badges")
             continue
-        for badge in badges:
-            if badge.product_id in on_page:
-                found.setdefault(badge.product_id, []).append(_shown(badge))
+        for product_id, badge in badges:
+            shown = found.get(product_id)
+            if shown is not None:
+                shown.append(badge)
     return found
 
 
-def _checked(plugin: str, badge: object) -> Badge:
-    """Plugins build badges without validation; one with a wrong field would break the page while it is sent."""
+def _shown(plugin: str, badge: Badge) -> BadgeOut:
+    """The badge as it is sent. Plugins build badges without validation; one with a wrong field would break the page while it
+    is sent."""
     if not (
         isinstance(badge, Badge)
         and badge.plugin == plugin
@@ -57,8 +58,4 @@ def _checked(plugin: str, badge: object) -> Badge:
         and (badge.activity_id is None or isinstance(badge.activity_id, str))
     ):
         raise TypeError(f"{badge!r} is no badge of {plugin}.")
-    return badge
-
-
-def _shown(badge: Badge) -> BadgeOut:
     return BadgeOut(badge.plugin, badge.kind, badge.text, badge.price, badge.activity_id)

@@ -22,7 +22,7 @@ Tags = Annotated[list[Text255], Meta(max_length=50)]
 CategoryIds = Annotated[list[Id], Meta(max_length=20)]
 
 
-class SkuIn(Struct, frozen=True, kw_only=True):
+class SkuIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One SKU as sent. `id` (or else equal `specs`) says which existing one is meant; what is None stays as it is, and
     is empty, 0 or true for a new one. `on_hand` of an existing SKU moves its stock by the difference.
 
@@ -47,7 +47,7 @@ class SkuIn(Struct, frozen=True, kw_only=True):
 Skus = Annotated[list[SkuIn], Meta(min_length=1, max_length=100)]
 
 
-class ProductIn(Struct, frozen=True, kw_only=True):
+class ProductIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A new product; a draft unless `status` says otherwise."""
 
     title: Title
@@ -63,7 +63,7 @@ class ProductIn(Struct, frozen=True, kw_only=True):
     status: Status = "draft"
 
 
-class ProductPatch(Struct, frozen=True, kw_only=True):
+class ProductPatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is left out stays. When `skus` is there, it is the whole list: SKUs that are missing are retired."""
 
     title: Title | UnsetType = UNSET
@@ -119,7 +119,7 @@ class ProductOut(Struct, frozen=True):
     updated_at: datetime
 
 
-class CategoryIn(Struct, frozen=True):
+class CategoryIn(Struct, frozen=True, forbid_unknown_fields=True):
     """A new category below `parent_id`, or at the top."""
 
     name: Annotated[str, Meta(min_length=1, max_length=80)]
@@ -127,7 +127,7 @@ class CategoryIn(Struct, frozen=True):
     position: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
 
 
-class CategoryPatch(Struct, frozen=True):
+class CategoryPatch(Struct, frozen=True, forbid_unknown_fields=True):
     """A category's new name or place among its siblings."""
 
     name: Annotated[str, Meta(min_length=1, max_length=80)] | UnsetType = UNSET
@@ -160,7 +160,7 @@ class CategoryTree(Struct, frozen=True):
     next_cursor: str | None = None
 
 
-class Badge(Struct, frozen=True, omit_defaults=True):
+class Badge(Struct, frozen=True, omit_defaults=True, gc=False):
     """What a plugin shows on a product; never changes its sort price. `price` in fen, when it promises one."""
 
     plugin: str

@@ -1,7 +1,10 @@
 """Giving up an unpaid trade: stock, coupons and whatever plugins had claimed go back, once."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
+
+import asyncpg
 
 from core import hookspecs
 from core.checkout import repository
@@ -42,14 +45,21 @@ async def give_up(tx: Tx, account_id: UUID, trade_id: UUID, actor_id: UUID | Non
         ClosingOrder(o, m) for m, o in dict.fromkeys((r["merchant_id"], r["order_id"]) for r in rows)
     )
     closing = Closing(trade_id, account_id, orders, True, reason)  # noqa: FBT003
-    for _, guard in tx.hooks.of(hookspecs.order_closing):
+    contributors = _contributors(rows)
+    for _, guard in tx.hooks.about(hookspecs.order_closing, contributors):
         await guard(tx, closing)
-    for plugin in tx.snapshot.absent(hookspecs.order_closing):
+    for plugin in tx.snapshot.absent(hookspecs.order_closing, contributors):
         tx.schedule("core", "close_again", CloseAgain(plugin, closing), tx.now + _AGAIN)
     for order in orders:
         tx.emit(hookspecs.order_closed, OrderEvent(order.merchant_id, order.id, trade_id, account_id))
     tx.emit(hookspecs.trade_closed, TradeEvent(trade_id, account_id))
     return True
+
+
+def _contributors(rows: Sequence[asyncpg.Record]) -> set[str] | None:
+    """Who had a part in any of the orders; None where that is not known."""
+    found = [row["contributors"] for row in rows]
+    return None if None in found else {plugin for plugins in found for plugin in plugins}
 
 
 async def tell_again(tx: Tx, due: CloseAgain) -> None:

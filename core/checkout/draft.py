@@ -83,6 +83,7 @@ class OrderRow(msgspec.Struct, frozen=True):
     phone_index: str | None
     shipping: ShippingOut
     remark: str
+    contributors: tuple[str, ...]
     earnings: int = 0
 
 
@@ -125,6 +126,7 @@ def make_draft(
 ) -> Draft:
     """The rows for `quote`. `lines` are the basket's lines by key, `names` the merchants' names."""
     orders, order_lines, discounts, placed = [], [], [], []
+    contributors = tuple(sorted(quote.contributors))
     for part in quote.merchants:
         merchant_id = parse_ref(part.merchant_id)
         order_id = new_id()
@@ -142,6 +144,7 @@ def make_draft(
                 names[merchant_id],
                 terms,
                 remarks.get(part.merchant_id, ""),
+                contributors,
             )
         )
         order_lines += rows
@@ -161,6 +164,7 @@ def _order(
     name: str,
     terms: CommissionTerms,
     remark: str,
+    contributors: tuple[str, ...],
 ) -> OrderRow:
     chosen = next((o for o in part.shipping_options if o.selected), None)
     address = buyer.address
@@ -183,6 +187,7 @@ def _order(
         vault.blind(address.phone).hex() if address else None,
         ShippingOut(chosen.key, chosen.kind, chosen.name) if chosen else ShippingOut(),
         remark,
+        contributors,
     )
 
 

@@ -39,11 +39,16 @@ async def load(tx: Tx, draft: Draft) -> tuple[Draft, list[EarningRow]]:
     rows = shared(draft, answers)
     if not rows:
         return draft, rows
-    total: dict[UUID, int] = {}
-    for row in rows:
-        total[row.order_id] = total.get(row.order_id, 0) + row.amount
-    orders = [msgspec.structs.replace(order, earnings=total.get(order.id, 0)) for order in draft.orders]
-    return msgspec.structs.replace(draft, orders=tuple(orders)), rows
+    return msgspec.structs.replace(draft, orders=tuple([_earned_on(o, rows) for o in draft.orders])), rows
+
+
+def _earned_on(order: OrderRow, rows: Sequence[EarningRow]) -> OrderRow:
+    mine = [row for row in rows if row.order_id == order.id]
+    return msgspec.structs.replace(
+        order,
+        earnings=sum(row.amount for row in mine),
+        contributors=tuple(sorted({*order.contributors, *[row.plugin for row in mine]})),
+    )
 
 
 def shared(draft: Draft, answers: Sequence[tuple[str, Sequence[Earning]]]) -> list[EarningRow]:

@@ -13,8 +13,8 @@ async def claim(tx: Tx, draft: Draft) -> Draft:
     """Have the plugins whose rules were applied claim what the orders use; the rows of the trade are written. The answer is
     the draft with the earliest time that one of them names, if that is sooner than the trade would close anyway."""
     placement = draft.placement
-    contributed = {e.plugin for e in placement.quote.explain if e.outcome == "applied"}
-    guards = [guard for plugin, guard in tx.hooks.of(hookspecs.order_placing) if plugin in contributed]
+    contributors = placement.quote.contributors
+    guards = [guard for plugin, guard in tx.hooks.of(hookspecs.order_placing) if plugin in contributors]
     answers = [await guard(tx, placement) for guard in guards]
     until = min([answer for answer in answers if answer is not None], default=draft.expires_at)
     if until >= draft.expires_at:

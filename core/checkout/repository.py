@@ -36,17 +36,17 @@ with want as (
 ), o as (
   insert into orders (merchant_id, id, trade_id, account_id, number, merchant_name, goods_amount, discount_amount,
     shipping_amount, payable, market_borne, commission, commission_rule, address, province, city, district, phone_index,
-    shipping, remark, touch, earnings, created_at)
+    shipping, remark, touch, earnings, contributors, created_at)
   select x.merchant_id, x.id, $2, $1, x.number, x.merchant_name, x.goods_amount, x.discount_amount, x.shipping_amount,
     x.payable, x.market_borne, x.commission, x.commission_rule, decode(x.address, 'hex'), x.province, x.city, x.district,
     decode(x.phone_index, 'hex'), x.shipping, x.remark,
     (select jsonb_build_object('first', b.first, 'last', b.last) from touch b join account a on a.pseudonym = b.pseudonym
      where a.id = $1),
-    x.earnings, $4
+    x.earnings, x.contributors, $4
   from ok, json_to_recordset($16::json) x(merchant_id uuid, id uuid, number text, merchant_name text, goods_amount bigint,
     discount_amount bigint, shipping_amount bigint, payable bigint, market_borne bigint, commission bigint,
     commission_rule text, address text, province text, city text, district text, phone_index text, shipping jsonb,
-    remark text, earnings bigint)
+    remark text, earnings bigint, contributors text[])
 ), l as (
   insert into order_line (merchant_id, id, order_id, account_id, kind, sku_id, product_id, parent_id, title, specs,
     image_url, quantity, unit_price, amount, payable, requires_shipping, source, activity_id)
@@ -81,12 +81,12 @@ with t as (
   update trade set status = 'closed', closed_at = $3 where account_id = $1 and id = $2 and status = 'unpaid' returning id
 ), o as (
   update orders o set status = 'closed', closed_at = $3 from t where o.trade_id = t.id and o.status = 'unpaid'
-  returning o.merchant_id, o.id
+  returning o.merchant_id, o.id, o.contributors
 ), log as (
   insert into order_log (merchant_id, id, order_id, account_id, actor_id, old_status, new_status, reason, at)
   select o.merchant_id, gen_random_uuid(), o.id, $1, $4::uuid, 'unpaid', 'closed', $5, $3 from o
 )
-select o.merchant_id, o.id as order_id, l.sku_id, l.quantity
+select o.merchant_id, o.id as order_id, o.contributors, l.sku_id, l.quantity
 from o join order_line l on l.merchant_id = o.merchant_id and l.order_id = o.id
 """
 
@@ -128,8 +128,8 @@ async def add_earnings(tx: Tx, rows: Sequence[EarningRow]) -> None:
 async def close(
     tx: Tx, account_id: UUID, trade_id: UUID, actor_id: UUID | None, reason: str
 ) -> list[asyncpg.Record]:
-    """Close an unpaid trade and its orders: a row (merchant_id, order_id, sku_id, quantity) for each line whose stock is
-    to be given back. Empty when the trade is not there or not unpaid any more."""
+    """Close an unpaid trade and its orders: a row (merchant_id, order_id, contributors, sku_id, quantity) for each line
+    whose stock is to be given back. Empty when the trade is not there or not unpaid any more."""
     return await tx.fetch(_CLOSE, account_id, trade_id, tx.now, actor_id, reason)
 
 

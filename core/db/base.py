@@ -68,9 +68,9 @@ def text(name: str, **kwargs: Any) -> sa.Column[Any]:
     return sa.Column(name, sa.Text(), **({"nullable": False} | kwargs))
 
 
-def texts(name: str) -> sa.Column[Any]:
-    """An array of text, empty by default."""
-    return sa.Column(name, pg.ARRAY(sa.Text()), nullable=False, server_default="{}")
+def texts(name: str, *, nullable: bool = False) -> sa.Column[Any]:
+    """An array of text, empty by default; null by default if it may be."""
+    return sa.Column(name, pg.ARRAY(sa.Text()), nullable=nullable, server_default=None if nullable else "{}")
 
 
 def uuids(name: str) -> sa.Column[Any]:

@@ -1,7 +1,8 @@
 """Fills an empty market with the demo: through the same services that people use.
 
-Every shop and every person is one transaction. What is there already is left alone, so that a second run does nothing
-and a run that was cut off is completed.
+Every shop and every buyer is one transaction. What is there already is left alone, so that a second run does nothing
+and a run that was cut off is completed. The last transaction makes the operator and whatever plugins have to show
+(`Plugin.demo`): once the operator is there, nothing of plugins is added any more.
 """
 
 import asyncio
@@ -17,10 +18,13 @@ from core.catalog.schemas import CategoryIn
 from core.db.tx import Tx, TxFactory
 from core.identity import accounts, addresses, staff
 from core.identity.schemas import AddressInput
+from core.kit.errors import JishiError
 from core.kit.geo import Point
-from core.kit.ids import MARKET_ID, parse_ref
+from core.kit.ids import MARKET_ID, parse_ref, ref
 from core.merchants import service as merchants
-from core.merchants.schemas import Licence, MerchantIn, OwnerIn
+from core.merchants.schemas import LicenceIn, MerchantIn, OwnerIn
+from core.plugin import Plugin, PluginError
+from core.types.demo import Demo
 from core.types.scope import SYSTEM
 
 PASSWORD = "demo-pass-1"  # noqa: S105 -- shown to everybody who starts the demo
@@ -74,6 +78,7 @@ class SeedReport(msgspec.Struct, frozen=True):
     merchants: int = 0
     products: int = 0
     accounts: int = 0
+    plugins: tuple[str, ...] = ()
 
 
 def load() -> DemoMarket:
@@ -81,8 +86,9 @@ def load() -> DemoMarket:
     return msgspec.json.decode((FOLDER / "market.json").read_bytes(), type=DemoMarket)
 
 
-async def seed(new_tx: TxFactory) -> SeedReport:
-    """Add what is missing of the demo market. Safe to repeat, also after a crash in the middle."""
+async def seed(new_tx: TxFactory, *, tools: bool = True) -> SeedReport:
+    """Add what is missing of the demo market, with the demos of the plugins that are on unless `tools` is false. Safe to
+    repeat, also after a crash in the middle. Raises `PluginError` when a plugin's demo is refused."""
     market = load()
     added = await _categories(new_tx, market.categories)
     gate = asyncio.Semaphore(_AT_ONCE)
@@ -92,13 +98,19 @@ async def seed(new_tx: TxFactory) -> SeedReport:
             return await work(new_tx)
 
     shops = [_shop(shop) for shop in market.merchants]
-    people = [_operator, *(_buyer(n, login) for n, login in enumerate(BUYERS, 1))]
+    people = [_buyer(n, login) for n, login in enumerate(BUYERS, 1)]
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(bounded(work)) for work in (*shops, *people)]
     results = [task.result() for task in running]
     products = [count for count in results[: len(shops)] if count is not None]
+    buyers = sum(1 for new in results[len(shops) :] if new)
+    shown = await _open(new_tx, market, tools=tools)
     return SeedReport(
-        added, len(products), sum(products), len(products) + sum(1 for new in results[len(shops) :] if new)
+        added,
+        len(products),
+        sum(products),
+        len(products) + buyers + (shown is not None),
+        tuple(shown or ()),
     )
 
 
@@ -146,16 +158,65 @@ def _application(shop: DemoShop) -> MerchantIn:
         location=shop.location,
         about=shop.about,
         image_url=shop.logo,
-        licence=Licence(**shop.licence, address=shop.address, phone=shop.phone),
+        licence=LicenceIn(**shop.licence, address=shop.address, phone=shop.phone),
     )
 
 
 async def _operator(new_tx: TxFactory) -> bool:
     async with new_tx(SYSTEM) as tx:
-        if await _known(tx, OPERATOR):
-            return False
-        account_id = await accounts.create_account(tx, OPERATOR, PASSWORD, "Operator")
-        await staff.add(tx, MARKET_ID, account_id, ["admin"])
+        return await _make_operator(tx)
+
+
+async def _open(new_tx: TxFactory, market: DemoMarket, *, tools: bool) -> list[str] | None:
+    """The operator and the plugins' demos; the names of these, or None if the operator was there."""
+    async with new_tx(SYSTEM) as tx:
+        if not await _make_operator(tx):
+            return None
+        plugins = [p for p in tx.snapshot.active.values() if type(p).demo is not Plugin.demo] if tools else []
+        if plugins:
+            found = await _found(tx, market)
+            for plugin in plugins:
+                await _show(tx, plugin, found)
+    return [plugin.name for plugin in plugins]
+
+
+async def _show(tx: Tx, plugin: Plugin, found: Demo) -> None:
+    try:
+        await plugin.demo(tx, found)
+    except JishiError as error:
+        fields = "".join(f"\n  {fault.field}: {fault.detail}" for fault in error.extra.get("errors", ()))
+        raise PluginError(f"The demo of plugin {plugin.name} is refused: {error.detail}{fields}") from error
+
+
+async def _found(tx: Tx, market: DemoMarket) -> Demo:
+    slugs = [shop.slug for shop in market.merchants]
+    shops = await tx.fetch("select slug, id from merchant where slug = any($1)", slugs)
+    ids = [row["id"] for row in shops]
+    people = await tx.fetch(
+        "select login, id from account where login = any($1)", [OPERATOR, *slugs, *BUYERS]
+    )
+    products = await tx.fetch(
+        "select merchant_id, id, handle from product where merchant_id = any($1) and status = 'listed'", ids
+    )
+    skus = await tx.fetch(
+        "select s.merchant_id, s.id, s.code from sku s"
+        " join product p on (p.merchant_id, p.id) = (s.merchant_id, s.product_id)"
+        " where s.merchant_id = any($1) and p.status = 'listed' and s.status = 'active' and s.code is not null",
+        ids,
+    )
+    return Demo(
+        shops={row["slug"]: row["id"] for row in shops},
+        accounts={row["login"]: row["id"] for row in people},
+        products={row["handle"]: ref(row["merchant_id"], row["id"]) for row in products},
+        skus={row["code"]: ref(row["merchant_id"], row["id"]) for row in skus},
+    )
+
+
+async def _make_operator(tx: Tx) -> bool:
+    if await _known(tx, OPERATOR):
+        return False
+    account_id = await accounts.create_account(tx, OPERATOR, PASSWORD, "Operator")
+    await staff.add(tx, MARKET_ID, account_id, ["admin"])
     return True
 
 

@@ -25,7 +25,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=32)]
 GuestToken = Annotated[str, Meta(max_length=2048)]
 
 
-class SignIn(Struct, frozen=True):
+class SignIn(Struct, frozen=True, forbid_unknown_fields=True):
     """`provider` decides which of the other fields count; `password` wants `login` and `password`.
     `merchant_id` says which shop, for staff of several. `guest_token`: a guest's access token; what that guest had goes to
     the account, with audience `shop`."""
@@ -38,7 +38,7 @@ class SignIn(Struct, frozen=True):
     guest_token: GuestToken | None = None
 
 
-class Registration(Struct, frozen=True):
+class Registration(Struct, frozen=True, forbid_unknown_fields=True):
     """A new buyer. `guest_token`: the access token of the guest that the buyer was until now."""
 
     login: Login
@@ -47,7 +47,7 @@ class Registration(Struct, frozen=True):
     guest_token: GuestToken | None = None
 
 
-class Refresh(Struct, frozen=True):
+class Refresh(Struct, frozen=True, forbid_unknown_fields=True):
     """The refresh token last given; it works once."""
 
     refresh_token: Annotated[str, Meta(min_length=1, max_length=128)]
@@ -89,7 +89,7 @@ class MerchantChoice(Struct, frozen=True):
     name: str
 
 
-class AddressInput(Struct, frozen=True):
+class AddressInput(Struct, frozen=True, forbid_unknown_fields=True):
     """An address. `phone`: a mainland mobile or landline number; `location` in GCJ-02."""
 
     recipient: Text
@@ -116,7 +116,7 @@ class AddressView(Struct, frozen=True):
     is_default: bool
 
 
-class StaffInput(Struct, frozen=True):
+class StaffInput(Struct, frozen=True, forbid_unknown_fields=True):
     """Somebody who shall work here. With `password` a new account is made; without, `login` is an account
     there is, and if it works here already its roles are replaced."""
 

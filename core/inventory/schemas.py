@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 
-class StockMoveIn(Struct, frozen=True):
+class StockMoveIn(Struct, frozen=True, forbid_unknown_fields=True):
     """A correction of what is on hand, up or down."""
 
     sku_id: Annotated[str, Meta(max_length=100)]

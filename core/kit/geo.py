@@ -19,7 +19,7 @@ _NUMBER = r"[+-]?\d{1,3}(?:\.\d{1,20})?"
 _PAIR = re.compile(rf"\s*({_NUMBER})\s*,\s*({_NUMBER})\s*", re.ASCII)
 
 
-class Point(Struct, frozen=True):
+class Point(Struct, frozen=True, forbid_unknown_fields=True):
     """A position in GCJ-02 degrees; raises ValueError (msgspec: ValidationError) if it is not on Earth."""
 
     lng: float

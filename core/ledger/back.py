@@ -25,6 +25,7 @@ from core.ledger.rules import (
     REFUND_EARNING,
     REFUND_FEE,
     REFUND_FUNDS,
+    REFUND_RESTORED,
     REFUND_SUBSIDY,
     REFUND_WITHHELD,
     Account,
@@ -36,9 +37,10 @@ from core.ledger.rules import (
 
 class RefundMoney(msgspec.Struct, frozen=True):
     """A refund in fen. `amount` goes to the buyer; `market_borne`, of the discounts that the market had paid for, and
-    `deducted_market`, withheld from the buyer, go to the market. `commission` is the part of its fee that the market gives
-    up; it has been taken only when the order's money was `released`. `earnings` are given up by earners. After the release,
-    `from_deposit` and `debt` are what the merchant has no money for."""
+    `deducted_market`, withheld from the buyer, go to the market; below 0 the market gives back what it had withheld, no more
+    than `amount`. `commission` is the part of its fee that the market gives up; it has been taken only when the order's
+    money was `released`. `earnings` are given up by earners. After the release, `from_deposit` and `debt` are what the
+    merchant has no money for."""
 
     merchant_id: UUID
     order_id: UUID
@@ -51,6 +53,16 @@ class RefundMoney(msgspec.Struct, frozen=True):
     earnings: Sequence[Earning] = ()
     from_deposit: int = 0
     debt: int = 0
+
+    @property
+    def withheld(self) -> int:
+        """What is withheld from the buyer for the market."""
+        return max(0, self.deducted_market)
+
+    @property
+    def restored(self) -> int:
+        """What the market gives back of what it had withheld."""
+        return max(0, -self.deducted_market)
 
     @property
     def to_market(self) -> int:
@@ -69,8 +81,9 @@ class RefundMoney(msgspec.Struct, frozen=True):
 
     @property
     def advance(self) -> int:
-        """What the market advances in cash: the merchant's shortfall, and after the release what earners owe."""
-        return self.from_deposit + self.debt + (self.given_up if self.released else 0)
+        """What the market pays in cash: what it gives back itself, the merchant's shortfall, and after the release what
+        earners owe."""
+        return self.from_deposit + self.debt + self.restored + (self.given_up if self.released else 0)
 
 
 class PayoutMoney(msgspec.Struct, frozen=True):
@@ -110,7 +123,8 @@ def refund_transfers(refund: RefundMoney) -> list[Transfer]:
             _refund_transfer(refund, REFUND_DEBT, Account(shop, "debt"), source, refund.debt),
             _refund_transfer(refund, REFUND_BUYER, source, _in_transit(refund), refund.amount),
             _refund_transfer(refund, REFUND_SUBSIDY, source, subsidy, refund.market_borne),
-            _refund_transfer(refund, REFUND_DEDUCTION, source, subsidy, refund.deducted_market),
+            _refund_transfer(refund, REFUND_DEDUCTION, source, subsidy, refund.withheld),
+            _refund_transfer(refund, REFUND_RESTORED, subsidy, source, refund.restored),
             _refund_transfer(refund, REFUND_COMMISSION, Account(MARKET_ID, "revenue"), source, fee),
             *(
                 _refund_transfer(

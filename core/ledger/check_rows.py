@@ -19,7 +19,8 @@ with moved as (
     coalesce(sum(amount) filter (where code = 'refund.earning'), 0)::bigint as given_up,
     coalesce(sum(amount) filter (where code = 'refund.buyer'), 0)::bigint as to_buyer,
     coalesce(sum(amount) filter (where code = 'refund.done'), 0)::bigint as arrived,
-    coalesce(sum(amount) filter (where code in ('refund.subsidy', 'refund.deduction')), 0)::bigint as to_market,
+    (coalesce(sum(amount) filter (where code in ('refund.subsidy', 'refund.deduction')), 0)
+     - coalesce(sum(amount) filter (where code = 'refund.restored'), 0))::bigint as to_market,
     coalesce(sum(amount) filter (where code in ('pay.buyer', 'late.in')), 0)::bigint as captured
   from ledger_transfer group by reference, merchant_id),
 legs as (

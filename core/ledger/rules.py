@@ -44,6 +44,7 @@ SPLIT_RECOVERED = "split.recovered"
 REFUND_BUYER = "refund.buyer"
 REFUND_SUBSIDY = "refund.subsidy"
 REFUND_DEDUCTION = "refund.deduction"
+REFUND_RESTORED = "refund.restored"
 REFUND_COMMISSION = "refund.commission"
 REFUND_EARNING = "refund.earning"
 REFUND_DEPOSIT = "refund.deposit"
@@ -77,6 +78,7 @@ CODES = (
     REFUND_BUYER,
     REFUND_SUBSIDY,
     REFUND_DEDUCTION,
+    REFUND_RESTORED,
     REFUND_COMMISSION,
     REFUND_EARNING,
     REFUND_DEPOSIT,

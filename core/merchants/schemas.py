@@ -14,7 +14,7 @@ Url = Annotated[str, Meta(max_length=2048)]
 Short = Annotated[str, Meta(max_length=200)]
 
 
-class OwnerIn(Struct, frozen=True):
+class OwnerIn(Struct, frozen=True, forbid_unknown_fields=True):
     """The account that will run the shop."""
 
     login: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -31,7 +31,12 @@ class Licence(Struct, frozen=True):
     image_url: Url | None = None
 
 
-class MerchantIn(Struct, frozen=True):
+# What is stored is read leniently: during a rolling update a newer process may have written fields that this one lacks.
+class LicenceIn(Licence, frozen=True, forbid_unknown_fields=True):
+    """A shop's licence as a request says it; what is left out is empty."""
+
+
+class MerchantIn(Struct, frozen=True, forbid_unknown_fields=True):
     """An application for a shop."""
 
     name: Name
@@ -40,23 +45,23 @@ class MerchantIn(Struct, frozen=True):
     location: Point | None = None
     about: About = ""
     image_url: Url | None = None
-    licence: Licence = Licence()
+    licence: LicenceIn = LicenceIn()
 
 
-class SuspendIn(Struct, frozen=True):
+class SuspendIn(Struct, frozen=True, forbid_unknown_fields=True):
     """Why a shop is closed for now; shown to its staff."""
 
     reason: Annotated[str, Meta(max_length=500)] = ""
 
 
-class ShopPatch(Struct, frozen=True):
+class ShopPatch(Struct, frozen=True, forbid_unknown_fields=True):
     """What a shop may change about itself; what is left out stays."""
 
     name: Name | UnsetType = UNSET
     about: About | UnsetType = UNSET
     location: Point | UnsetType | None = UNSET
     image_url: Url | UnsetType | None = UNSET
-    licence: Licence | UnsetType = UNSET
+    licence: LicenceIn | UnsetType = UNSET
 
 
 class MerchantOut(Struct, frozen=True):

@@ -16,7 +16,7 @@ from core.kit.ids import new_id, ref
 from core.kit.paging import Page, check_limit, decode_cursor, encode_cursor
 from core.kit.text import clean, grams, query_grams
 from core.merchants import repository
-from core.merchants.schemas import Licence, MerchantIn, MerchantOut, ShopCard, ShopOut, ShopPatch
+from core.merchants.schemas import Licence, LicenceIn, MerchantIn, MerchantOut, ShopCard, ShopOut, ShopPatch
 from core.types.events import MerchantEvent
 from core.types.scope import Principal
 
@@ -233,8 +233,8 @@ def _image(url: str | None, field: str = "image_url") -> str | None:
     return url or None
 
 
-def _licence(licence: Licence) -> Licence:
-    return Licence(
+def _licence(licence: Licence) -> LicenceIn:
+    return LicenceIn(
         clean(licence.name).strip(), clean(licence.number).strip(), clean(licence.address).strip(),
         clean(licence.phone).strip(), _image(licence.image_url, "licence.image_url"),
     )  # fmt: skip

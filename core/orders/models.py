@@ -31,7 +31,9 @@ trade = sa.Table(
 
 # `earnings` is what others earn on the order, borne by the merchant. What refunds took: `refunding_amount` is on its way to
 # the buyer, `refunded_amount` has arrived; `refunded_market` and `deducted_market` went back to the market;
-# `refunded_commission` is given up by it, `refunded_earnings` by the earners.
+# `refunded_commission` is given up by it, `refunded_earnings` by the earners. `contributors` are the plugins that had a part
+# in the order: a rule of theirs was applied to its trade, somebody earns on it by them, they planned its parcels. Null where
+# that was not noted yet.
 orders = sa.Table(
     "orders",
     METADATA,
@@ -65,6 +67,7 @@ orders = sa.Table(
     json("shipping", nullable=False, server_default="{}"),
     text("remark", server_default=""),
     json("touch"),
+    texts("contributors", nullable=True),
     at("created_at", nullable=False),
     at("paid_at"),
     at("accepted_at"),

@@ -15,11 +15,18 @@ from core.types.orders import PlanLine, PlannedPart, Planning
 _LOG = structlog.get_logger()
 _MAX_PLACE = 64
 
+# Who plans has a part in the order.
 _KEEP = """
-insert into parcel_plan (merchant_id, id, order_id, account_id, line_id, quantity, plugin, place, stage, aftersale_id,
-  created_at)
-select w.*, $11::timestamptz from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::int[], $7::text[],
-  $8::text[], $9::text[], $10::uuid[]) w
+with kept as (
+  insert into parcel_plan (merchant_id, id, order_id, account_id, line_id, quantity, plugin, place, stage, aftersale_id,
+    created_at)
+  select w.*, $11::timestamptz from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::int[], $7::text[],
+    $8::text[], $9::text[], $10::uuid[]) w
+  returning merchant_id, order_id, plugin
+)
+update orders o set contributors = o.contributors || k.plugins
+from (select merchant_id, order_id, array_agg(distinct plugin) as plugins from kept group by 1, 2) k
+where o.merchant_id = k.merchant_id and o.id = k.order_id and not o.contributors @> k.plugins
 """
 
 

@@ -59,13 +59,13 @@ class _Said(NamedTuple):
 
 
 async def ask_plugins(tx: Tx, account_id: UUID, trade_id: UUID, legs: Sequence[OrderLeg]) -> None:
-    """Ask every plugin about every order that was captured just now; for the system scope, in the transaction that captured
-    it. Sends no statement when no plugin wants to know."""
-    guards = tx.hooks.of(hookspecs.order_paying)
-    absent = tx.snapshot.absent(hookspecs.order_paying)
+    """Ask about each order that was captured just now those plugins that had a part in it or want every order; for the
+    system scope, in the transaction that captured it. Sends no statement when there is nobody to ask."""
     wanted: list[Hold] = []
-    for leg in legs if guards or absent else ():
+    for leg in legs:
         paying = Paying(leg.merchant_id, leg.order_id, trade_id, account_id, tx.now)
+        guards = tx.hooks.about(hookspecs.order_paying, leg.contributors)
+        absent = tx.snapshot.absent(hookspecs.order_paying, leg.contributors)
         said = [(plugin, await _ask(tx, plugin, guard, paying)) for plugin, guard in guards]
         said += [(plugin, _Said(None, _AWAY)) for plugin in absent]
         for plugin, answer in said:

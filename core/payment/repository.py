@@ -48,7 +48,7 @@ from payment where account_id = $1 and id = $2
 _LOCK = """
 select p.account_id, p.id, p.subject_id as trade_id, p.provider, p.amount, p.status, t.status as trade_status,
   (select json_agg(json_build_object('merchant_id', l.merchant_id, 'order_id', l.order_id, 'amount', l.amount,
-                                     'market_borne', o.market_borne, 'earnings', (
+                                     'market_borne', o.market_borne, 'contributors', o.contributors, 'earnings', (
       select json_agg(json_build_object('owner', e.owner_id, 'amount', e.amount)) from (
         select owner_id, sum(amount)::bigint as amount from order_earning
         where merchant_id = o.merchant_id and order_id = o.id group by owner_id order by owner_id) e))
@@ -131,13 +131,14 @@ update payment set status = 'closed', closed_at = $3 where account_id = $1 and i
 
 class OrderLeg(msgspec.Struct, frozen=True):
     """One order's share of a payment; 0 for an order that costs nothing. `market_borne` is what the market adds, `earnings`
-    what others earn on the order."""
+    what others earn on the order, `contributors` the plugins that had a part in it, None where that is not known."""
 
     merchant_id: UUID
     order_id: UUID
     amount: int
     market_borne: int = 0
     earnings: tuple[Earning, ...] | None = None
+    contributors: tuple[str, ...] | None = None
 
 
 class Received(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 from core.kit.ids import ref
 
 
-class PaymentIn(msgspec.Struct, frozen=True):
+class PaymentIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the buyer wants to pay."""
 
     provider: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
@@ -43,7 +43,7 @@ class Acknowledged(msgspec.Struct, frozen=True):
     code: str = "SUCCESS"
 
 
-class SandboxPayIn(msgspec.Struct, frozen=True):
+class SandboxPayIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`notify: false` acts out a notification that is lost on its way; it is sent again later."""
 
     notify: bool = True
@@ -74,7 +74,7 @@ class CallView(msgspec.Struct, frozen=True):
     done_at: datetime | None
 
 
-class PayoutIn(msgspec.Struct, frozen=True):
+class PayoutIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whom to pay; without a merchant, all who are owed something."""
 
     merchant_id: Annotated[str, msgspec.Meta(min_length=1, max_length=60)] | None = None

@@ -6,14 +6,13 @@ relations is tried (`sets`) and the one that leaves the lowest subtotal wins; eq
 rules are taken by priority.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from core.pricing.sets import Relations, Sets
 from core.pricing.state import Bucket, Candidate, Key, taken
+from core.pricing.table import Table
 from core.pricing.words import BY_PRIORITY, Reason, say, with_note
-from core.types.pricing import Matrix
 
 
 class Loss(NamedTuple):
@@ -33,15 +32,19 @@ class Choice(NamedTuple):
 
 
 def choose(
-    candidates: Iterable[Candidate], matrix: Matrix, left: dict[Key, int], counts: Mapping[Bucket, int]
+    candidates: Sequence[Candidate], kinds: Table, left: dict[Key, int], counts: Mapping[Bucket, int]
 ) -> Choice:
     """Decide one phase. `left` is not changed."""
+    if not candidates:
+        return Choice([], [], set())
     ordered = sorted(candidates, key=lambda c: (not c.rule.chosen, c.rank))
-    table = Relations(ordered, matrix)
+    table = Relations(ordered, kinds)
     choice = Choice([], [], set())
     free = _settle(ordered, table, counts, choice)
-    used = Counter(counts)
-    used.update([bucket for c in choice.taken for bucket, _ in c.buckets])
+    used = dict(counts)
+    for c in choice.taken:
+        for bucket, _ in c.buckets:
+            used[bucket] = used.get(bucket, 0) + 1
     free = _drop_twins(free, table, choice)
     for group in _groups(free):
         _decide(group, table, left, used, choice)
@@ -54,18 +57,19 @@ def _settle(
 ) -> list[Candidate]:
     """Take what was chosen, drop what cannot stand beside it or is blocked; the rest is free to be
     compared."""
-    used = Counter(counts)
+    used = dict(counts)
     free: list[Candidate] = []
     for c in ordered:
         rival = next((t for t in choice.taken if table.exclude(c, t)), None)
         if rival is not None:
             outcome, name = ("refused", "excluded") if c.rule.chosen else ("beaten", "chosen_other")
             choice.lost.append(Loss(c, outcome, say(name, rival.rule.label)))
-        elif any(used[bucket] >= cap for bucket, cap in c.buckets):
+        elif any(used.get(bucket, 0) >= cap for bucket, cap in c.buckets):
             choice.lost.append(Loss(c, "refused", say("limit_reached")))
         elif c.rule.chosen:
             choice.taken.append(c)
-            used.update([bucket for bucket, _ in c.buckets])
+            for bucket, _ in c.buckets:
+                used[bucket] = used.get(bucket, 0) + 1
         elif blocker := table.blocker(c, free):
             choice.lost.append(Loss(c, "refused", say("blocked", blocker.rule.label)))
         else:

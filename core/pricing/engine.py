@@ -19,6 +19,7 @@ from core.pricing.choose import choose
 from core.pricing.proposals import Stage, examine
 from core.pricing.shipping import ship
 from core.pricing.state import Bucket, Candidate, Key, State
+from core.pricing.table import Table, table_of
 from core.pricing.words import APPLIED, BY_PRIORITY, say
 from core.types.pricing import (
     Basket,
@@ -48,13 +49,13 @@ def quote(
     price."""
     state = State(basket, problems)
     by_phase = _sorted_out(rules, matrix, state)
-    limits = _limits(matrix)
+    table = table_of(matrix)
     for phase in Phase:
         state.began[phase] = dict(state.left)
         if phase is Phase.SHIPPING:
             ship(state, options, arranged=arranged)
         if phase in by_phase:
-            _run(phase, by_phase[phase], matrix, limits, state)
+            _run(phase, by_phase[phase], table, state)
     state.explain.sort(key=_position)
     return assemble(state, basket)
 
@@ -88,48 +89,39 @@ def _is_rule(rule: object) -> bool:
     """Whether a rule's own fields are what they should be; plugins build them without validation."""
     return (
         isinstance(rule, PriceRule)
-        and all(isinstance(text, str) for text in (rule.plugin, rule.id, rule.kind, rule.label))
-        and isinstance(rule.merchant_id, UUID | None)
-        and isinstance(rule.activity_id, UUID | None)
+        and isinstance(rule.plugin, str)
+        and isinstance(rule.id, str)
+        and isinstance(rule.kind, str)
+        and isinstance(rule.label, str)
+        and (rule.merchant_id is None or isinstance(rule.merchant_id, UUID))
+        and (rule.activity_id is None or isinstance(rule.activity_id, UUID))
     )
 
 
-def _limits(matrix: Matrix) -> dict[tuple[str, str], int]:
-    """The most rules of a (`shop` or `trade`, group): the smallest limit that a kind of the group sets."""
-    limits: dict[tuple[str, str], int] = {}
-    for kind in matrix.kinds.values():
-        for where, most in (("shop", kind.per_shop), ("trade", kind.per_trade)):
-            if most is not None:
-                mark = (where, kind.group or kind.name)
-                limits[mark] = min(most, limits.get(mark, most))
-    return limits
-
-
-def _run(
-    phase: Phase,
-    rules: Iterable[tuple[PriceRule, RuleKind]],
-    matrix: Matrix,
-    limits: dict[tuple[str, str], int],
-    state: State,
-) -> None:
+def _run(phase: Phase, rules: Iterable[tuple[PriceRule, RuleKind]], table: Table, state: State) -> None:
     """One phase: ask, choose, apply, explain."""
     name = _name(phase)
+    # Until all are asked nothing is applied, so rules of one kind and shop see the same.
+    closed: dict[str, tuple[set[UUID], set[Key]]] = {}
+    shown: dict[tuple[UUID | None, str], tuple[Stage, bool]] = {}
     stages: dict[tuple[UUID | None, frozenset[UUID], frozenset[Key]], Stage] = {}
     candidates: list[Candidate] = []
     for rule, kind in rules:
-        hidden, closed = _closed_to(rule, kind, matrix, state)
-        mark = (rule.merchant_id, hidden, closed)
-        if mark not in stages:
-            stages[mark] = Stage(state.view(*mark))
-        found = examine(rule, kind, state, stages[mark])
+        place = (rule.merchant_id, kind.name)
+        if place not in shown:
+            if kind.name not in closed:
+                closed[kind.name] = _closed_to(kind, table, state)
+            shown[place] = _stage(rule.merchant_id, *closed[kind.name], state, stages)
+        stage, blocked = shown[place]
+        found = examine(rule, kind, state, stage)
         if isinstance(found, Candidate):
-            found.buckets = _buckets(found, limits)
+            found.buckets = _buckets(found, table)
             candidates.append(found)
-        elif (hidden or closed) and not stages[mark].view.lines:
+        elif blocked and not stage.view.lines:
             state.told(rule, name, "refused", say("blocked_before"))
         else:
             state.told(rule, name, "refused", found)
-    choice = choose(candidates, matrix, state.left, state.counts)
+    choice = choose(candidates, table, state.left, state.counts)
     for candidate in choice.taken:
         amount = state.apply(candidate)
         if amount or candidate.gifts:
@@ -142,31 +134,43 @@ def _run(
         state.told(loss.candidate.rule, name, loss.outcome, loss.why, amount)
 
 
-def _closed_to(
-    rule: PriceRule, kind: RuleKind, matrix: Matrix, state: State
-) -> tuple[frozenset[UUID], frozenset[Key]]:
-    """Shops and lines where a rule of an earlier phase stands that this one does not go with. There is no
+def _closed_to(kind: RuleKind, table: Table, state: State) -> tuple[set[UUID], set[Key]]:
+    """Shops and lines where a rule of an earlier phase stands that rules of this kind do not go with. There is no
     looking ahead, so across phases `best` means what `block` means: the earlier one stays."""
     shops: set[UUID] = set()
     lines: set[Key] = set()
     for name, stand in state.stands.items():
-        if name == kind.name or matrix.relation(name, kind.name) is Relation.STACK:
+        if name == kind.name or table.relation(name, kind.name) is Relation.STACK:
             continue
-        if kind.per_line or matrix.kinds[name].per_line:
+        if kind.per_line or table.kinds[name].per_line:
             lines |= state.lines_of[name]
         else:
             shops |= stand
-    if rule.merchant_id is not None:
-        shops &= {rule.merchant_id}
-        lines.intersection_update(state.by_shop.get(rule.merchant_id, ()))
-    return frozenset(shops), frozenset(lines)
+    return shops, lines
 
 
-def _buckets(candidate: Candidate, limits: dict[tuple[str, str], int]) -> list[tuple[Bucket, int]]:
+def _stage(
+    merchant_id: UUID | None,
+    shops: set[UUID],
+    lines: set[Key],
+    state: State,
+    stages: dict[tuple[UUID | None, frozenset[UUID], frozenset[Key]], Stage],
+) -> tuple[Stage, bool]:
+    """What rules of a shop, or of the market, are shown without these shops and lines, and whether it is less than all."""
+    if merchant_id is not None:
+        shops = shops & {merchant_id}
+        lines = lines.intersection(state.by_shop.get(merchant_id, ()))
+    mark = (merchant_id, frozenset(shops), frozenset(lines))
+    if mark not in stages:
+        stages[mark] = Stage(state.view(*mark))
+    return stages[mark], bool(shops or lines)
+
+
+def _buckets(candidate: Candidate, table: Table) -> list[tuple[Bucket, int]]:
     """The limits that a candidate counts against."""
     group = candidate.kind.group or candidate.kind.name
     found: list[tuple[Bucket, int]] = []
-    per_shop, per_trade = limits.get(("shop", group)), limits.get(("trade", group))
+    per_shop, per_trade = table.limits.get(("shop", group)), table.limits.get(("trade", group))
     if per_shop is not None:
         found += [((group, shop), per_shop) for shop in candidate.shops]
     if per_trade is not None:

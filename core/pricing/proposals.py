@@ -1,7 +1,7 @@
 """From a rule to a candidate: ask it what it would do and check the answer. A rule that misbehaves is
 refused with a code; it never breaks a quote."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from core.pricing import watch
@@ -24,6 +24,7 @@ MAX_QUANTITY = 9_999
 MAX_PARTS = 1_000
 _MAX_USES = 1_000_000_000
 _ALL_BP = 10_000
+_KEYS = {str, UUID}
 
 
 class Stage:
@@ -50,7 +51,7 @@ def examine(rule: PriceRule, kind: RuleKind, state: State, stage: Stage) -> Cand
         return _refusal(answer)
     if not isinstance(answer, tuple | list) or len(answer) > MAX_PARTS:
         return say("bad_proposal", f"The rule answered with {type(answer).__name__}, or with too much.")
-    allowed = _allowed(kind.phase)
+    allowed = _ALLOWED[kind.phase]
     reader = _Reader(rule, state, stage.room)
     for part in answer:
         fault = reader.read(part) if isinstance(part, allowed) else _misplaced(part, kind.phase)
@@ -62,8 +63,8 @@ def examine(rule: PriceRule, kind: RuleKind, state: State, stage: Stage) -> Cand
 
 
 def _refusal(answer: Refused) -> Reason:
-    words = (answer.code, answer.detail, answer.zh)
-    if all(isinstance(text, str) for text in words) and type(answer.short) is int:
+    sound = isinstance(answer.code, str) and isinstance(answer.detail, str) and isinstance(answer.zh, str)
+    if sound and type(answer.short) is int:
         return says(answer)
     return say("bad_proposal", "The rule refuses without a code and a sentence.")
 
@@ -76,12 +77,17 @@ def _allowed(phase: Phase) -> tuple[type, ...]:
     return () if phase is Phase.SHIPPING else (Adjust, AddLine, Uses)
 
 
+_ALLOWED = {phase: _allowed(phase) for phase in Phase}
+
+
 def _misplaced(part: object, phase: Phase) -> str:
     return f"{type(part).__name__} cannot be proposed in the phase {phase.name.lower()}."
 
 
 class _Reader:
     """Reads the parts of one proposal; every answer of a reading method is a fault or None."""
+
+    __slots__ = ("cuts", "gifts", "room", "rule", "shops", "state", "uses")
 
     def __init__(self, rule: PriceRule, state: State, room: Mapping[Key, int]) -> None:
         self.rule, self.state, self.room = rule, state, room
@@ -92,10 +98,10 @@ class _Reader:
 
     def read(self, part: object) -> str | None:
         """Take one part in."""
-        if isinstance(part, Uses):
-            return self._use(part.units)
         if isinstance(part, Adjust):
             return self._cut(part.keys, part.amount, part.merchant_bp)
+        if isinstance(part, Uses):
+            return self._use(part.units)
         if isinstance(part, ShippingAdjust):
             return self._cut((part.merchant_id,), part.amount, part.merchant_bp)
         return self._gift(part) if isinstance(part, AddLine) else "Unknown part of a proposal."
@@ -115,9 +121,10 @@ class _Reader:
         fault = _fault(room, keys, amount, merchant_bp)
         if fault is not None or amount == 0:
             return fault
+        # A shop's fee is known by the shop itself.
         shop_of = self.state.shop_of
         self.cuts.append(Cut(tuple(sorted(keys)) if len(keys) > 1 else tuple(keys), amount, merchant_bp))
-        self.shops.update([key if isinstance(key, UUID) else shop_of[key] for key in keys])
+        self.shops.update([shop_of.get(key, key) for key in keys])  # type: ignore[arg-type]
         return None
 
     def _gift(self, part: AddLine) -> str | None:
@@ -144,12 +151,18 @@ class _Reader:
 
 
 def _fault(room: Mapping[Key, int], keys: object, amount: object, merchant_bp: object) -> str | None:
-    if not isinstance(keys, tuple | list) or not keys or not all(isinstance(k, str | UUID) for k in keys):
+    if not isinstance(keys, tuple | list) or not keys or not _are_keys(keys):
         return "A discount names no lines."
-    if any(key not in room for key in keys) or len(set(keys)) != len(keys):
+    distinct = set(keys)
+    if not distinct <= room.keys() or len(distinct) != len(keys):
         return "A discount names lines that the rule was not shown, or one twice."
     if type(amount) is not int or type(merchant_bp) is not int or not 0 <= merchant_bp <= _ALL_BP:
         return "An amount or the merchant's share is not a whole number in its range."
     if not 0 <= amount <= sum([room[key] for key in keys]):
         return "A discount is negative or more than there is."
     return None
+
+
+def _are_keys(keys: Sequence[object]) -> bool:
+    """Whether these are keys of lines or fees; anything else may not even be hashable."""
+    return {*map(type, keys)} <= _KEYS or all(isinstance(key, str | UUID) for key in keys)

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from core.pricing.state import Bucket, Candidate, Key
-from core.types.pricing import Matrix, Relation
+from core.pricing.table import Table
+from core.types.pricing import Relation
 
 # More sets than these are not compared, and no more is spent on looking for them.
 MAX_SETS = 64
@@ -13,10 +14,10 @@ _MAX_STEPS = 1_024
 class Relations:
     """Relations of the kinds at hand, looked up once."""
 
-    def __init__(self, candidates: Iterable[Candidate], matrix: Matrix) -> None:
+    def __init__(self, candidates: Iterable[Candidate], table: Table) -> None:
         kinds = {c.rule.kind for c in candidates}
-        self._relation = {(a, b): matrix.relation(a, b) for a in kinds for b in kinds}
-        self._per_line = {kind for kind in kinds if matrix.kinds[kind].per_line}
+        self._relation = {(a, b): table.relation(a, b) for a in kinds for b in kinds}
+        self._per_line = {kind for kind in kinds if table.kinds[kind].per_line}
         self._blocks = Relation.BLOCK in self._relation.values()
         self._sorts: dict[str, str] = {}
         self._kinds = sorted(kinds)
@@ -65,87 +66,115 @@ class Relations:
 
 
 class Sets:
-    """The sets of one group that may apply together; a candidate is known by its place in the group.
+    """The sets of one group that may apply together. A candidate is known by its place in the group, a set of them is a
+    number with a bit for each.
 
-    None of the sets in `rivals[i]` may hold another that was chosen beside `i`. `limits[i]` are the limits of more than one
-    that `i` counts against: who shares it, and how many of them may apply.
+    Nobody of `rivals[i]` may be chosen beside `i`. `limits[i]` are the limits of more than one that `i` counts against: who
+    shares it, and how many of them may apply. `instead[i]` are all who could take the place of `i`.
     """
 
     def __init__(self, group: Sequence[Candidate], table: Relations, used: Mapping[Bucket, int]) -> None:
         self._group = group
-        at: dict[tuple[Key, str], set[int]] = {}
-        sharers: dict[Bucket, set[int]] = {}
-        for i, c in enumerate(group):
-            # A shop is never a line: the one is a UUID, the other a string or, of freight, that shop.
-            for place in c.shops | c.lines:
-                at.setdefault((place, c.rule.kind), set()).add(i)
-            for bucket, _ in c.buckets:
-                sharers.setdefault(bucket, set()).add(i)
+        at, sharers = _places(group)
         rival_kinds = {c.rule.kind: table.rivals(c.rule.kind) for c in group}
-        self._rivals: list[list[set[int]]] = []
-        self._limits: list[list[tuple[set[int], int]]] = []
+        self._rivals: list[int] = []
+        self._limits: list[list[tuple[int, int]]] = []
+        self._instead: list[int] = []
+        self._alternatives = 0
         for i, c in enumerate(group):
-            places = [
-                at.get((place, kind), set())
+            found = [
+                at.get((place, kind), 0)
                 for kind in rival_kinds[c.rule.kind]
                 for place in (c.lines if table.by_line(c.rule.kind, kind) else c.shops)
             ]
             limits = [(sharers[bucket], cap - used.get(bucket, 0)) for bucket, cap in c.buckets]
-            singles = [sharing for sharing, room in limits if room == 1]
-            self._rivals.append([rivals for rivals in (*places, *singles) if len(rivals) > (i in rivals)])
-            self._limits.append([(sharing, room) for sharing, room in limits if 1 < room < len(sharing)])
+            found += [sharing for sharing, room in limits if room == 1]
+            rivals = 0
+            for others in found:
+                # By itself one is nobody's rival.
+                if others & ~(1 << i):
+                    rivals |= others
+                    if others >> i & 1:
+                        self._alternatives = max(self._alternatives, others.bit_count())
+            shared = [(sharing, room) for sharing, room in limits if 1 < room < sharing.bit_count()]
+            self._rivals.append(rivals)
+            self._limits.append(shared)
+            for sharing, _ in shared:
+                rivals |= sharing
+            self._instead.append(rivals)
         # Only candidates with a rival make a difference between sets; the others are in every one.
-        everybody = range(len(group))
-        self._contested = [i for i in everybody if self._rivals[i] or self._limits[i]]
-        self._always = set(everybody).difference(self._contested)
-        self._found: list[set[int]] = []
+        self._contested = [i for i, others in enumerate(self._instead) if others]
+        self._always = (1 << len(group)) - 1
+        for i in self._contested:
+            self._always &= ~(1 << i)
+        self._found: list[int] = []
         self._steps = 0
 
     def all(self) -> list[list[Candidate]] | None:
         """All sets to which nothing can be added; None if there are too many to compare."""
         # Each of those of whom only one can be chosen is in a set of its own.
-        alternatives = [len(rivals) for i in self._contested for rivals in self._rivals[i] if i in rivals]
-        if max(alternatives, default=0) > MAX_SETS or not self._walk(0, self._always, ()):
+        if self._alternatives > MAX_SETS or not self._walk(0, self._always, ()):
             return None
         return [self._members(chosen) for chosen in self._found]
 
     def by_priority(self) -> list[Candidate]:
         """One set: each in the order of priority, if it still fits."""
-        chosen: set[int] = set()
+        chosen = 0
         for i in range(len(self._group)):
             if self._fits(i, chosen):
-                chosen.add(i)
+                chosen |= 1 << i
         return self._members(chosen)
 
-    def _members(self, chosen: set[int]) -> list[Candidate]:
-        return [self._group[i] for i in sorted(chosen)]
+    def _members(self, chosen: int) -> list[Candidate]:
+        return [c for i, c in enumerate(self._group) if chosen >> i & 1]
 
-    def _fits(self, i: int, chosen: set[int]) -> bool:
-        return all(rivals.isdisjoint(chosen) for rivals in self._rivals[i]) and all(
-            len(sharing & chosen) < room for sharing, room in self._limits[i]
-        )
+    def _fits(self, i: int, chosen: int) -> bool:
+        if self._rivals[i] & chosen:
+            return False
+        limits = self._limits[i]
+        return not limits or all((sharing & chosen).bit_count() < room for sharing, room in limits)
 
-    def _walk(self, at: int, chosen: set[int], left_out: tuple[int, ...]) -> bool:
+    def _walk(self, at: int, chosen: int, left_out: tuple[int, ...]) -> bool:
         """Decide about the contested from place `at` on: first with, then without. False when there is too much to try."""
         self._steps += 1
         contested = self._contested
         while at < len(contested) and not self._fits(contested[at], chosen):
             at += 1
         if at == len(contested):
-            if not any(i not in chosen and self._fits(i, chosen) for i in contested):
+            if not any(not chosen >> i & 1 and self._fits(i, chosen) for i in contested):
                 self._found.append(chosen)
             return len(self._found) <= MAX_SETS and self._steps <= _MAX_STEPS
         i = contested[at]
         # Leaving one out only makes sense while one that comes later can take its place.
-        if not all(self._replaceable(j, i, chosen) for j in left_out):
-            return self._steps <= _MAX_STEPS
-        if not self._walk(at + 1, chosen | {i}, left_out):
+        for j in left_out:
+            if not self._replaceable(j, i, chosen):
+                return self._steps <= _MAX_STEPS
+        if not self._walk(at + 1, chosen | 1 << i, left_out):
             return False
         return not self._replaceable(i, i + 1, chosen) or self._walk(at + 1, chosen, (*left_out, i))
 
-    def _replaceable(self, i: int, start: int, chosen: set[int]) -> bool:
+    def _replaceable(self, i: int, start: int, chosen: int) -> bool:
         """Whether `i` has no room beside `chosen`, or one from place `start` on can still take it."""
-        replacing = [*self._rivals[i], *[sharing for sharing, _ in self._limits[i]]]
-        return not self._fits(i, chosen) or any(
-            j >= start and self._fits(j, chosen) for others in replacing for j in others
-        )
+        if not self._fits(i, chosen):
+            return True
+        later = self._instead[i] >> start
+        j = start
+        while later:
+            if later & 1 and self._fits(j, chosen):
+                return True
+            later >>= 1
+            j += 1
+        return False
+
+
+def _places(group: Sequence[Candidate]) -> tuple[dict[tuple[Key, str], int], dict[Bucket, int]]:
+    """Who is at each (line or shop, kind), and who shares each limit."""
+    at: dict[tuple[Key, str], int] = {}
+    sharers: dict[Bucket, int] = {}
+    for i, c in enumerate(group):
+        # A shop is never a line: the one is a UUID, the other a string or, of freight, that shop.
+        for place in c.shops | c.lines:
+            at[place, c.rule.kind] = at.get((place, c.rule.kind), 0) | 1 << i
+        for bucket, _ in c.buckets:
+            sharers[bucket] = sharers.get(bucket, 0) | 1 << i
+    return at, sharers

@@ -119,14 +119,13 @@ class State:
     def view(self, merchant_id: UUID | None, hidden: frozenset[UUID], closed: frozenset[Key]) -> View:
         """What a rule sees: its own shop's lines or everybody's, without those of the `hidden` shops and the
         `closed` ones."""
-        shops: Iterable[UUID] = self.by_shop if merchant_id is None else [merchant_id]
-        keys = sorted(
-            key
-            for shop in shops
-            if shop not in hidden
-            for key in self.by_shop.get(shop, ())
-            if key not in closed
-        )
+        # In the order of keys, as the lines are.
+        if merchant_id is None:
+            keys = [key for key in self.lines if key not in closed and self.shop_of[key] not in hidden]
+        elif merchant_id in hidden:
+            keys = []
+        else:
+            keys = [key for key in self.by_shop.get(merchant_id, ()) if key not in closed]
         lines = tuple([LineView(self.lines[key], self.left[key]) for key in keys])
         fees = {
             shop: self.left[shop] for shop in self.fees if shop not in hidden and merchant_id in (None, shop)
@@ -160,7 +159,8 @@ class State:
         if amount or candidate.gifts:
             self.stands.setdefault(rule.kind, set()).update(candidate.shops)
             self.lines_of.setdefault(rule.kind, set()).update(candidate.lines)
-            self.counts.update([bucket for bucket, _ in candidate.buckets])
+            for bucket, _ in candidate.buckets:
+                self.counts[bucket] += 1
         return amount
 
     def told(
@@ -199,6 +199,13 @@ def spread(left: dict[Key, int], cuts: list[Cut]) -> tuple[dict[Key, int], dict[
     shares: dict[Key, int] = {}
     borne: dict[Key, int] = {}
     for cut in cuts:
+        if len(cut.keys) == 1:
+            (key,) = cut.keys
+            part = min(cut.amount, left[key])
+            left[key] -= part
+            shares[key] = shares.get(key, 0) + part
+            borne[key] = borne.get(key, 0) + rate(part, cut.merchant_bp)
+            continue
         weights = [left[key] for key in cut.keys]
         parts = largest_remainder(min(cut.amount, sum(weights)), weights)
         by_merchant = parts

@@ -58,8 +58,15 @@ _CODES = {"blocked_before": "blocked", "twin": "beaten", "beaten_by_some": "beat
 
 def say(name: str, it: str = "") -> Reason:
     """The reason called `name`; `it` is what it speaks of: another offer's label, a fault."""
+    return _said(name, it) if it else _PLAIN[name]
+
+
+def _said(name: str, it: str) -> Reason:
     en, zh = WORDS[name]
     return Reason(_CODES.get(name, name), en.format(it=it), zh.format(it=it))
+
+
+_PLAIN = {name: _said(name, "") for name in WORDS}
 
 
 def says(refused: Refused) -> Reason:

@@ -22,7 +22,7 @@ class BadgePage(msgspec.Struct, frozen=True):
     viewer: UUID | None = None
 
 
-class Badge(msgspec.Struct, frozen=True):
+class Badge(msgspec.Struct, frozen=True, gc=False):
     """Something shown on a product. `kind` is the plugin's own word for it, `price` in fen when it promises one."""
 
     product_id: UUID

@@ -111,9 +111,27 @@ class RefundLine(msgspec.Struct, frozen=True):
     discounts: tuple[RefundDiscount, ...] = ()
 
 
+class PaidLine(msgspec.Struct, frozen=True):
+    """A line of a paid order as it stands: the units that were not refunded, and what the buyer paid for them, in fen."""
+
+    line_id: UUID
+    product_id: UUID
+    sku_id: UUID
+    kind: str
+    quantity: int
+    amount: int
+
+
+class KeptLine(PaidLine, frozen=True):
+    """A line as a refund leaves it: the units that stay with the order, of which `to_ship` have not left the shop yet."""
+
+    to_ship: int = 0
+
+
 class RefundDraft(msgspec.Struct, frozen=True):
     """A refund about to be decided. `kept_amount`: what the buyer had paid for the goods that stay; `whole_order`: none
-    stay; `origin`: who wants it (`buyer`, `merchant`, `platform`, `system`)."""
+    stay; `origin`: who wants it (`buyer`, `merchant`, `platform`, `system`); `kept`: the lines of which units stay, goods
+    and gifts."""
 
     id: UUID
     merchant_id: UUID
@@ -126,27 +144,22 @@ class RefundDraft(msgspec.Struct, frozen=True):
     whole_order: bool
     reason: str
     origin: str = "system"
-
-
-class PaidLine(msgspec.Struct, frozen=True):
-    """A line of a paid order as it stands: the units that were not refunded, and what the buyer paid for them, in fen."""
-
-    line_id: UUID
-    product_id: UUID
-    sku_id: UUID
-    kind: str
-    quantity: int
-    amount: int
+    kept: tuple[KeptLine, ...] = ()
 
 
 class Deduction(msgspec.Struct, frozen=True):
     """Kept back from a refund because something that came with the goods was used up already, for instance a gift
-    coupon. `amount` in fen goes to `bearer`, whose money that was: `merchant` or `market`."""
+    coupon. `amount` in fen goes to `bearer`, whose money that was: `merchant` or `market`. Below 0 it is given back: the
+    reason for what earlier refunds of the order kept back, under the same label, is gone.
+
+    `cancelled` are (line id, units) of gifts that what stays no longer earns and that have not left the shop: they go with
+    the refund, for nothing. What has left is kept back instead."""
 
     plugin: str
     label: str
     amount: int
     bearer: str
+    cancelled: tuple[tuple[UUID, int], ...] = ()
 
 
 class Refunded(msgspec.Struct, frozen=True):

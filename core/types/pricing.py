@@ -342,3 +342,8 @@ class Quote(msgspec.Struct, frozen=True):
     payable: int
     explain: tuple[Explanation, ...] = ()
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def contributors(self) -> set[str]:
+        """The plugins of which a rule was applied."""
+        return {told.plugin for told in self.explain if told.outcome == "applied"}

@@ -10,7 +10,15 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 
-from core.kit.errors import FieldError, Invalid, JishiError, NotFound, TooManyRequests, Unavailable
+from core.kit.errors import (
+    BadRequest,
+    FieldError,
+    Invalid,
+    JishiError,
+    NotFound,
+    TooManyRequests,
+    Unavailable,
+)
 
 CONTENT_TYPE = "application/problem+json"
 _log = structlog.get_logger("jishi.web")
@@ -82,6 +90,8 @@ def _known(error: BaseException) -> JishiError | None:
             return Invalid(
                 "A value is not acceptable to the database: no NUL characters, no numbers out of range."
             )
+        case RecursionError() if "deserializing" in str(error):
+            return BadRequest("The body is nested too deeply.")
         case (
             asyncpg.PostgresConnectionError()
             | asyncpg.InterfaceError()

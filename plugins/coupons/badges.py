@@ -16,6 +16,7 @@ PLUGIN = "coupons"
 TTL_S = 5.0
 MOST_ISSUERS = 10_000
 MOST_OFFERS = 1_000
+MOST_PRODUCTS = 10_000
 _ALL_BP = 10_000
 _NO_CAP = 1 << 60
 
@@ -83,6 +84,19 @@ class Shelf:
                 found.setdefault((terms.scope, key), []).append(made)
         self._scopes = {scope for scope, _ in found}
         self._offers = {place: _undominated(offers) for place, offers in found.items()}
+        self._shown: dict[tuple[UUID, int], Badge | None] = {}
+
+    def badge(self, product: ShelfProduct) -> Badge | None:
+        """What a product shows of the best offer; worked out once for as long as the shelf is remembered."""
+        key = (product.product_id, product.price)
+        if key not in self._shown:
+            if len(self._shown) >= MOST_PRODUCTS:
+                self._shown.clear()
+            made = self.best(product)
+            self._shown[key] = (
+                None if made is None else Badge(product.product_id, PLUGIN, made.kind, made.text)
+            )
+        return self._shown[key]
 
     def best(self, product: ShelfProduct) -> Offer | None:
         """The offer that takes most off one piece; if it alone reaches no threshold, the one that is nearest."""
@@ -146,9 +160,11 @@ async def badges(tx: Tx, page: BadgePage, remembered: RememberedOffers) -> list[
     """For each product the best coupon of its shop and the market's best that anybody may claim, as far as there are."""
     shelves = await remembered.of(tx, {MARKET_ID, *[product.merchant_id for product in page.products]})
     found: list[Badge] = []
+    of_market = shelves[MARKET_ID]
     for product in page.products:
-        for issuer in dict.fromkeys((product.merchant_id, MARKET_ID)):
-            made = shelves[issuer].best(product)
-            if made is not None:
-                found.append(Badge(product.product_id, PLUGIN, made.kind, made.text))
+        own = shelves[product.merchant_id]
+        for shelf in (own, of_market) if own is not of_market else (own,):
+            badge = shelf.badge(product)
+            if badge is not None:
+                found.append(badge)
     return found

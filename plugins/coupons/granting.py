@@ -241,7 +241,9 @@ def _still_brings(gift_json: str | None, refund: RefundDraft, kept: Sequence[Pai
     gift = Gift() if gift_json is None else msgspec.json.decode(gift_json, type=Gift)
     if gift.product_ids:
         return _brings(gift, refund.merchant_id, kept)
-    return refund.kept_amount >= gift.min_paid
+    # A gift of the shop that the buyer keeps was not bought.
+    bought = any(line.kind != "gift" and line.quantity for line in kept)
+    return bought and refund.kept_amount >= gift.min_paid
 
 
 def _less(lines: Sequence[PaidLine], refund: RefundDraft) -> list[PaidLine]:

@@ -12,6 +12,7 @@ from core.api import (
     BenefitProvider,
     Closing,
     Deduction,
+    Demo,
     OrderEvent,
     Permission,
     Phase,
@@ -25,7 +26,7 @@ from core.api import (
     Tx,
     hookimpl,
 )
-from plugins.coupons import badges, granting, happened, reminding, routes, usage, using
+from plugins.coupons import badges, demo, granting, happened, reminding, routes, usage, using
 from plugins.coupons.badges import RememberedOffers
 from plugins.coupons.benefits import CouponBenefits
 from plugins.coupons.config import Config
@@ -72,6 +73,10 @@ class CouponsPlugin(Plugin):
         """Coupons used in orders that may still be closed or refunded: their money is not released."""
         return {"used coupons": await usage.undecided(tx)}
 
+    async def demo(self, tx: Tx, market: Demo) -> None:
+        """Coupons to claim."""
+        await demo.fill(tx, market)
+
     @hookimpl
     async def price_rules(self, tx: Tx, basket: Basket) -> Sequence[PriceRule]:
         """One rule for each coupon that the buyer holds or named; one statement, none for who holds and names none."""
@@ -92,7 +97,7 @@ class CouponsPlugin(Plugin):
         """Give coupons back."""
         await using.close(tx, closing)
 
-    @hookimpl
+    @hookimpl(every_order=True)
     async def refund_requesting(self, tx: Tx, refund: RefundDraft) -> Sequence[Deduction]:
         """Take back the coupons that came with what is refunded; keep back the worth of used ones."""
         return await granting.take_back(tx, refund)

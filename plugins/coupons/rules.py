@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
-from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -13,6 +12,7 @@ from core.api import (
     LineView,
     PriceRule,
     Proposal,
+    Refusals,
     Refused,
     ShippingAdjust,
     View,
@@ -140,41 +140,23 @@ class UnknownCoupon(PriceRule, frozen=True, kw_only=True):
         return _refused("unknown_coupon")
 
 
-class _Words(NamedTuple):
-    code: str
-    en: str
-    zh: str
-
-
-_WORDS = {
-    "no_matching_goods": _Words(
-        "no_matching_goods",
-        "None of the goods are meant by this coupon.",
-        "所选商品都不适用这张优惠券。",
-    ),
-    "threshold": _Words(
-        "threshold",
-        "The goods it is meant for are {it} yuan short.",
-        "适用商品还差 {it} 元可用这张优惠券。",
-    ),
-    "nothing_left": _Words(
-        "nothing_left", "Other offers leave nothing to discount.", "其他优惠之后，已没有可抵扣的金额。"
-    ),
-    "no_freight": _Words(
-        "nothing_left", "There is no freight left to take off.", "没有需要支付的运费，不必使用这张优惠券。"
-    ),
-    "coupon_used": _Words("coupon_used", "This coupon was used already.", "这张优惠券已经使用过。"),
-    "coupon_void": _Words("coupon_void", "This coupon was withdrawn.", "这张优惠券已作废。"),
-    "not_started": _Words(
-        "not_started",
-        "This coupon is valid from {it} (China time) on.",
-        "这张优惠券自 {it} 起可用（北京时间）。",
-    ),
-    "expired": _Words("expired", "This coupon has expired.", "这张优惠券已过期。"),
-    "unknown_coupon": _Words("unknown_coupon", "You hold no such coupon.", "您没有这张优惠券。"),
-}
-
-
-def _refused(name: str, it: str = "", short: int = 0) -> Refused:
-    words = _WORDS[name]
-    return Refused(words.code, words.en.format(it=it), short, words.zh.format(it=it))
+_refused = Refusals(
+    {
+        "no_matching_goods": ("None of the goods are meant by this coupon.", "所选商品都不适用这张优惠券。"),
+        "threshold": (
+            "The goods it is meant for are {it} yuan short.",
+            "适用商品还差 {it} 元可用这张优惠券。",
+        ),
+        "nothing_left": ("Other offers leave nothing to discount.", "其他优惠之后，已没有可抵扣的金额。"),
+        "no_freight": ("There is no freight left to take off.", "没有需要支付的运费，不必使用这张优惠券。"),
+        "coupon_used": ("This coupon was used already.", "这张优惠券已经使用过。"),
+        "coupon_void": ("This coupon was withdrawn.", "这张优惠券已作废。"),
+        "not_started": (
+            "This coupon is valid from {it} (China time) on.",
+            "这张优惠券自 {it} 起可用（北京时间）。",
+        ),
+        "expired": ("This coupon has expired.", "这张优惠券已过期。"),
+        "unknown_coupon": ("You hold no such coupon.", "您没有这张优惠券。"),
+    },
+    codes={"no_freight": "nothing_left"},
+)

@@ -19,7 +19,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=60)]
 Cause = Annotated[str, Meta(min_length=1, max_length=60)]
 
 
-class ScopeIn(msgspec.Struct, frozen=True):
+class ScopeIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which goods a coupon is meant for; categories include those below them. The market's coupons may name merchants, a
     shop's only what is its own."""
 
@@ -27,7 +27,7 @@ class ScopeIn(msgspec.Struct, frozen=True):
     ids: Annotated[tuple[Id, ...], Meta(max_length=MAX_IDS)] = ()
 
 
-class Valid(msgspec.Struct, frozen=True, omit_defaults=True):
+class Valid(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """When a claimed coupon can be used: from `delay_days` after claiming, and not before `from`; for `days` from then, and
     not after `to`."""
 
@@ -45,7 +45,12 @@ class Gift(msgspec.Struct, frozen=True, omit_defaults=True):
     product_ids: Annotated[tuple[Id, ...], Meta(max_length=MAX_IDS)] = ()
 
 
-class TemplateIn(msgspec.Struct, frozen=True, kw_only=True):
+# What is stored is read leniently: during a rolling update a newer process may have written fields that this one lacks.
+class GiftIn(Gift, frozen=True, forbid_unknown_fields=True):
+    """Which orders bring the coupon as a gift, as a request says it."""
+
+
+class TemplateIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A new template. `rate_bp` is what is taken off: 1000 is 10 %. `cap` bounds what a rate or free shipping takes off.
 
     `claim` is how buyers come by it: `open` (anybody claims), `new_account` (accounts that are new and have not paid an
@@ -65,11 +70,11 @@ class TemplateIn(msgspec.Struct, frozen=True, kw_only=True):
     claim_from: Moment | None = None
     claim_to: Moment | None = None
     valid: Valid
-    gift: Gift | None = None
+    gift: GiftIn | None = None
     merchant_share_bp: Bp | None = None
 
 
-class TemplatePatch(msgspec.Struct, frozen=True):
+class TemplatePatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What may change of a template; `total` can only be raised. Claimed coupons stay as they are."""
 
     name: Name | UnsetType = UNSET
@@ -79,13 +84,13 @@ class TemplatePatch(msgspec.Struct, frozen=True):
     per_account: Annotated[int, Meta(ge=1, le=1000)] | UnsetType = UNSET
 
 
-class VoidIn(msgspec.Struct, frozen=True):
+class VoidIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why coupons that people hold are voided; they see it."""
 
     reason: Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class CodesIn(msgspec.Struct, frozen=True):
+class CodesIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Codes to make: `count` random ones, or the one that is spelt out in `code`. Each works `uses` times over all accounts,
     once for one account."""
 
@@ -110,13 +115,13 @@ class CodeOut(msgspec.Struct, frozen=True):
     created_at: datetime
 
 
-class Redeem(msgspec.Struct, frozen=True):
+class Redeem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What somebody typed in; case, blanks and hyphens do not matter."""
 
     code: Annotated[str, Meta(min_length=1, max_length=100)]
 
 
-class AccountsIn(msgspec.Struct, frozen=True):
+class AccountsIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whom the market hands a coupon to. The same `cause` gives each of them one and no more, however often it is sent."""
 
     cause: Cause
@@ -124,7 +129,7 @@ class AccountsIn(msgspec.Struct, frozen=True):
     logins: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=MAX_GRANTS)] = ()
 
 
-class OrdersIn(msgspec.Struct, frozen=True):
+class OrdersIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Orders of the shop whose buyers it hands a coupon to. The same `cause` gives each buyer one and no more."""
 
     cause: Cause
@@ -243,7 +248,7 @@ class HandedOut(msgspec.Struct, frozen=True):
     account: Holder | UnsetType = UNSET
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the buyer chose in `options.coupons`: these coupons and no others, or whatever is best."""
 
     ids: Annotated[list[Id], Meta(max_length=MAX_CHOSEN)] | Literal["best"] = "best"

@@ -46,8 +46,10 @@ async def badges(tx: Tx, page: BadgePage, remembered: RememberedSales) -> list[B
     shelves = await remembered.of(shops, lambda missing: _read(tx, missing))
     found: list[Badge] = []
     for product in page.products:
-        shelf = shelves.get(product.merchant_id, {})
-        sales = [sale for sale in shelf.get(product.product_id, ()) if tx.now < sale.ends_at]
+        listed = shelves.get(product.merchant_id, {}).get(product.product_id)
+        if listed is None:
+            continue
+        sales = [sale for sale in listed if tx.now < sale.ends_at]
         running = [sale for sale in sales if sale.starts_at <= tx.now]
         if running:
             found.append(_running(product.product_id, min(running)))

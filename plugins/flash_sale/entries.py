@@ -40,7 +40,7 @@ async def apply(tx: Tx, merchant_id: UUID, activity: str, data: OfferIn) -> Entr
     if slot["invited"] and merchant_id not in slot["invited"]:
         raise Forbidden("This event is for invited shops.", code="not_invited")
     _open(slot, tx)
-    item = (await offered(tx, merchant_id, [data], "offer"))[0]
+    item = (await offered(tx, merchant_id, [data], ""))[0]
     goods = (await repository.goods(tx, merchant_id, [item.sku_id]))[item.sku_id]
     wanted = set(slot["category_ids"])
     if wanted and wanted.isdisjoint(goods["category_path"]):

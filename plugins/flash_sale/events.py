@@ -80,7 +80,7 @@ async def open_shop(tx: Tx, merchant_id: UUID, by: UUID, data: ShopEventIn) -> E
     if not tx.config(Config).merchants_may_run:
         raise Forbidden("Shops have no flash sales of their own in this market.", code="not_running")
     _refuse([*_slot_faults(data.slots, tx.now)])
-    items = await offered(tx, merchant_id, data.offers, "offers")
+    items = await offered(tx, merchant_id, data.offers)
     share, name = _ALL_BP, data.name
     event = EventRow(
         merchant_id, new_id(), name, data.rules, None, (), (), share, data.market_coupons, data.token_required
@@ -152,27 +152,42 @@ async def sold(tx: Tx, merchant_id: UUID, activity: str) -> list[SoldOut]:
     return [sold_out(row) for row in mine]
 
 
-async def stop(tx: Tx, merchant_id: UUID, activity: str) -> None:
-    """End a slot now; what was bought stays bought. Raises `NotFound`, `Conflict` `flash_over`."""
+async def stop(tx: Tx, merchant_id: UUID, activity: str, reason: str = "") -> None:
+    """End a slot now; what was bought stays bought. Staff see the `reason`. Raises `NotFound`, `Conflict` `flash_over`."""
     activity_id = parse_ref(activity)
     if await repository.sign_up(tx, merchant_id, activity_id) is None:
         raise NotFound("There is no such flash sale of yours.")
-    if not await repository.stop(tx, merchant_id, activity_id):
+    if not await repository.stop(tx, merchant_id, activity_id, reason):
         raise Conflict("This flash sale is over.", code="flash_over")
     await activities.stop(tx, merchant_id, activity_id)
 
 
-async def offered(tx: Tx, merchant_id: UUID, offers: Sequence[OfferIn], field: str) -> list[ItemRow]:
-    """What a shop offers, looked up. Raises `NotFound` for a SKU that is not the shop's, `Invalid` with all faults."""
+async def stop_any(tx: Tx, activity: str, reason: str) -> None:
+    """`stop` by the market, in the system scope: also a shop's own sale, and the shop is to know why. Raises `Invalid`
+    without a reason for a shop's."""
+    found = await repository.sales(tx, activity_id=parse_ref(activity))
+    if not found:
+        raise NotFound("There is no such flash sale.")
+    owner, told = found[0]["merchant_id"], " ".join(reason.split())
+    if owner != MARKET_ID and not told:
+        _refuse([FieldError("reason", "required", "Tell the shop why.")])
+    await stop(tx, owner, activity, told)
+
+
+async def offered(
+    tx: Tx, merchant_id: UUID, offers: Sequence[OfferIn], field: str = "offers[{}]."
+) -> list[ItemRow]:
+    """What a shop offers, looked up. Raises `NotFound` for a SKU that is not the shop's, `Invalid` with all faults, named by
+    `field` with the offer's place."""
     skus = [_own(merchant_id, offer.sku_id) for offer in offers]
     known = await repository.goods(tx, merchant_id, skus)
     faults = [
-        FieldError(f"{field}[{n}].{name}", code, detail)
+        FieldError(field.format(n) + name, code, detail)
         for n, (offer, sku) in enumerate(zip(offers, skus, strict=True))
         for name, code, detail in _offer_faults(offer, known.get(sku))
     ]
     faults += [
-        FieldError(f"{field}[{n}].sku_id", "twice", "Each SKU once.")
+        FieldError(field.format(n) + "sku_id", "twice", "Each SKU once.")
         for n, sku in enumerate(skus)
         if sku in skus[:n]
     ]
@@ -199,6 +214,8 @@ def _slot_faults(slots: Sequence[SlotIn], now: datetime) -> Iterable[FieldError]
         if not slot.starts_at < slot.ends_at <= now + _FAR or slot.ends_at <= now:
             detail = "Must end after it starts, in the future, and within a year."
             yield FieldError(f"slots[{n}].ends_at", "range", detail)
+        if slot.starts_at < now - _FAR:
+            yield FieldError(f"slots[{n}].starts_at", "range", "Must not be more than a year ago.")
     if any(one.ends_at > other.starts_at for one, other in pairwise(ordered)):
         yield FieldError("slots", "overlap", "Slots of an event follow each other.")
 

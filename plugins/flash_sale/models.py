@@ -37,6 +37,7 @@ slot = sa.Table(
     at("starts_at", nullable=False),
     at("ends_at", nullable=False),
     at("stopped_at"),
+    text("stop_reason", server_default=""),
     sa.ForeignKeyConstraint(
         ["merchant_id", "event_id"], ["flash_sale_event.merchant_id", "flash_sale_event.id"]
     ),

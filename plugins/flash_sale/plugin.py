@@ -11,6 +11,7 @@ from core.api import (
     BadgePage,
     Basket,
     Closing,
+    Demo,
     Permission,
     Placement,
     Plugin,
@@ -19,7 +20,7 @@ from core.api import (
     Tx,
     hookimpl,
 )
-from plugins.flash_sale import badges, buying, routes, rules, usage
+from plugins.flash_sale import badges, buying, demo, routes, rules, usage
 from plugins.flash_sale.admission import Gate
 from plugins.flash_sale.badges import RememberedSales
 from plugins.flash_sale.config import Config
@@ -40,7 +41,9 @@ class FlashSalePlugin(Plugin):
     platform_routes = routes.platform_routes
     permissions = (
         Permission(routes.MANAGE, "merchant", "Run flash sales and sign up for the market's", ("marketing",)),
-        Permission(routes.MANAGE, "platform", "Run the market's flash sales and review sign-ups"),
+        Permission(
+            routes.MANAGE, "platform", "Run the market's flash sales, review sign-ups and stop any sale"
+        ),
     )
     rule_kinds = rules.KINDS
     rule_pairs = rules.PAIRS
@@ -53,6 +56,10 @@ class FlashSalePlugin(Plugin):
     async def open_business(self, tx: Tx) -> Mapping[str, int]:
         """Trades with a flash price that may still be closed or refunded."""
         return {"flash purchases": await usage.undecided(tx)}
+
+    async def demo(self, tx: Tx, market: Demo) -> None:
+        """A shop's sale, one across shops, and one that takes sign-ups."""
+        await demo.fill(tx, market)
 
     @hookimpl
     async def price_rules(self, tx: Tx, basket: Basket) -> Sequence[PriceRule]:

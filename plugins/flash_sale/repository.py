@@ -22,7 +22,7 @@ from unnest($3::uuid[], $4::timestamptz[], $5::timestamptz[]) x(id, starts_at, e
 """
 
 _SLOTS = """(select json_agg(json_build_object('id', s.id, 'starts_at', s.starts_at, 'ends_at', s.ends_at,
-  'stopped_at', s.stopped_at) order by s.starts_at, s.id)::text from flash_sale_slot s
+  'stopped_at', s.stopped_at, 'stop_reason', s.stop_reason) order by s.starts_at, s.id)::text from flash_sale_slot s
   where s.merchant_id = e.merchant_id and s.event_id = e.id) as slots"""
 
 _EVENTS = f"""
@@ -38,8 +38,8 @@ where merchant_id = $1 and id = $2 and sign_up_until > $3 returning id
 """
 
 _STOP = """
-update flash_sale_slot set stopped_at = $3 where merchant_id = $1 and id = $2 and stopped_at is null and ends_at > $3
-returning id
+update flash_sale_slot set stopped_at = $3, stop_reason = $4
+where merchant_id = $1 and id = $2 and stopped_at is null and ends_at > $3 returning id
 """
 
 _SIGN_UP = """
@@ -166,9 +166,9 @@ async def change_event(tx: Tx, merchant_id: UUID, event_id: UUID, *values: Any) 
     return await tx.fetchval(_CHANGE_EVENT, merchant_id, event_id, tx.now, *values) is not None
 
 
-async def stop(tx: Tx, merchant_id: UUID, activity_id: UUID) -> bool:
-    """End a slot now; False when it is over or not there."""
-    return await tx.fetchval(_STOP, merchant_id, activity_id, tx.now) is not None
+async def stop(tx: Tx, merchant_id: UUID, activity_id: UUID, reason: str) -> bool:
+    """End a slot now, and note why; False when it is over or not there."""
+    return await tx.fetchval(_STOP, merchant_id, activity_id, tx.now, reason) is not None
 
 
 async def sign_up(tx: Tx, merchant_id: UUID, activity_id: UUID) -> asyncpg.Record | None:

@@ -21,13 +21,14 @@ from plugins.flash_sale.schemas import (
     SaleOut,
     ShopEventIn,
     SoldOut,
+    StopIn,
     TicketOut,
 )
 
 PLUGIN = "flash_sale"
 MANAGE = "flash_sale.manage"
 _MANAGE = permission(MANAGE)
-# What is reviewed is the shop's row.
+# What is reviewed, or stopped, may be a shop's row.
 _REVIEW = SYSTEM | _MANAGE
 
 
@@ -86,9 +87,9 @@ async def list_market_items(tx: Tx, activity_id: str) -> list[SoldOut]:
 
 
 @post("/activities/{activity_id:str}/stop", opt=_REVIEW, status_code=200)
-async def stop_market_sale(tx: Tx, activity_id: str) -> SaleOut:
-    """End a slot of the market now; what was bought stays bought."""
-    await events.stop(tx, MARKET_ID, activity_id)
+async def stop_any_sale(tx: Tx, activity_id: str, data: StopIn | None = None) -> SaleOut:
+    """End a slot of the market, or with a reason a shop's own, now; what was bought stays bought."""
+    await events.stop_any(tx, activity_id, data.reason if data is not None else "")
     return await shown.sale(tx, activity_id)
 
 
@@ -188,7 +189,7 @@ def _shop(me: Principal) -> UUID:
 
 platform_routes = [
     list_market_events, open_market_event, get_market_event, change_market_event, list_entries, pass_entry,
-    refuse_entry, list_market_items, stop_market_sale,
+    refuse_entry, list_market_items, stop_any_sale,
 ]  # fmt: skip
 merchant_routes = [
     list_open_events, sign_up, list_own_entries, withdraw_entry, list_shop_events, open_shop_event, get_shop_event,

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
-from typing import NamedTuple
 
 import msgspec
 
-from core.api import Adjust, Phase, PriceRule, Proposal, Refused, Relation, RuleKind, View
+from core.api import Adjust, Phase, PriceRule, Proposal, Refusals, Refused, Relation, RuleKind, View
 
 PRICE = "flash_sale.price"
 PRICE_OPEN = "flash_sale.price_open"
@@ -110,37 +109,23 @@ class NoSale(PriceRule, frozen=True, kw_only=True):
         return refused("unknown_activity")
 
 
-class _Words(NamedTuple):
-    code: str
-    en: str
-    zh: str
-
-
-_WORDS = {
-    "no_matching_goods": _Words("no_matching_goods", "This is not on sale here.", "该商品不在本场秒杀中。"),
-    "no_saving": _Words("no_saving", "The price is no higher without the sale.", "当前价格已不高于秒杀价。"),
-    "not_started": _Words(
-        "not_started", "The sale starts at {it} (China time).", "秒杀将于 {it} 开始（北京时间）。"
-    ),
-    "flash_over": _Words("flash_over", "The sale is over.", "本场秒杀已结束。"),
-    "sold_out": _Words("sold_out", "The pieces of the sale are gone.", "秒杀商品已抢光。"),
-    "few_left": _Words("sold_out", "Only {it} left in the sale.", "秒杀仅剩 {it} 件。"),
-    "order_limit": _Words("order_limit", "At most {it} in one order.", "每单限购 {it} 件。"),
-    "account_limit": _Words("account_limit", "At most {it} for each buyer.", "每人限购 {it} 件。"),
-    "token_required": _Words(
-        "token_required", "Ask for admission to the sale first.", "请先点击抢购，获得资格后再下单。"
-    ),
-    "token_invalid": _Words(
-        "token_invalid", "This request token is not valid, or no more.", "抢购资格无效或已过期，请重新抢购。"
-    ),
-    "token_used": _Words("token_used", "This request token was used already.", "抢购资格已使用过。"),
-    "unknown_activity": _Words(
-        "unknown_activity", "There is no such sale of this product.", "没有这场秒杀。"
-    ),
-}
-
-
-def refused(name: str, it: str = "") -> Refused:
-    """The refusal of this name, in both languages."""
-    words = _WORDS[name]
-    return Refused(words.code, words.en.format(it=it), 0, words.zh.format(it=it))
+refused = Refusals(
+    {
+        "no_matching_goods": ("This is not on sale here.", "该商品不在本场秒杀中。"),
+        "no_saving": ("The price is no higher without the sale.", "当前价格已不高于秒杀价。"),
+        "not_started": ("The sale starts at {it} (China time).", "秒杀将于 {it} 开始（北京时间）。"),
+        "flash_over": ("The sale is over.", "本场秒杀已结束。"),
+        "sold_out": ("The pieces of the sale are gone.", "秒杀商品已抢光。"),
+        "few_left": ("Only {it} left in the sale.", "秒杀仅剩 {it} 件。"),
+        "order_limit": ("At most {it} in one order.", "每单限购 {it} 件。"),
+        "account_limit": ("At most {it} for each buyer.", "每人限购 {it} 件。"),
+        "token_required": ("Ask for admission to the sale first.", "请先点击抢购，获得资格后再下单。"),
+        "token_invalid": (
+            "This request token is not valid, or no more.",
+            "抢购资格无效或已过期，请重新抢购。",
+        ),
+        "token_used": ("This request token was used already.", "抢购资格已使用过。"),
+        "unknown_activity": ("There is no such sale of this product.", "没有这场秒杀。"),
+    },
+    codes={"few_left": "sold_out"},
+)

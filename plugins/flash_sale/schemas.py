@@ -81,6 +81,12 @@ class ReasonIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Reason
 
 
+class StopIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why the market stops a sale; staff see the reason."""
+
+    reason: Annotated[str, Meta(max_length=200)] = ""
+
+
 class AdmissionIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For which SKU of the activity."""
 
@@ -95,12 +101,14 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SlotOut(msgspec.Struct, frozen=True):
-    """A slot; its id is that of the calendar's activity. `phase`: `upcoming`, `running`, `over`, `stopped`."""
+    """A slot; its id is that of the calendar's activity. `phase`: `upcoming`, `running`, `over`, `stopped`.
+    `stop_reason`: why the market stopped it, empty where nobody said."""
 
     id: str
     starts_at: datetime
     ends_at: datetime
     phase: str
+    stop_reason: str
 
 
 class EventOut(msgspec.Struct, frozen=True, kw_only=True):

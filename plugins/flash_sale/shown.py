@@ -21,6 +21,7 @@ class _Slot(msgspec.Struct, frozen=True):
     starts_at: datetime
     ends_at: datetime
     stopped_at: datetime | None
+    stop_reason: str = ""
 
 
 def phase(starts_at: datetime, ends_at: datetime, stopped_at: datetime | None, now: datetime) -> str:
@@ -41,7 +42,13 @@ def event_out(row: asyncpg.Record, now: datetime, *, staff: bool) -> EventOut:
         name=row["name"],
         rules=row["rules"],
         slots=[
-            SlotOut(ref(s.id), s.starts_at, s.ends_at, phase(s.starts_at, s.ends_at, s.stopped_at, now))
+            SlotOut(
+                ref(s.id),
+                s.starts_at,
+                s.ends_at,
+                phase(s.starts_at, s.ends_at, s.stopped_at, now),
+                s.stop_reason,
+            )
             for s in slots
         ],
         sign_up_until=row["sign_up_until"],

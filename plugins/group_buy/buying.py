@@ -29,7 +29,7 @@ from core.api import (
 )
 from plugins.group_buy import endings, repository, seats
 from plugins.group_buy.machine import Event, Group, Payment, Seat, on_payment
-from plugins.group_buy.rules import PRICE, PRICE_OPEN, REFUSALS, GroupRule, Offer, Target, fault_of
+from plugins.group_buy.rules import PRICE, PRICE_OPEN, GroupRule, Offer, Target, fault_of, refused
 from plugins.group_buy.schemas import Choice
 from plugins.group_buy.seats import Taking
 
@@ -94,12 +94,14 @@ def _rule(
         kind=PRICE_OPEN if row is not None and row["market_coupons"] else PRICE,
         label="" if row is None else row["name"],
         merchant_id=line.merchant_id,
-        activity_id=activity_id,
+        # Of an event it is the event that the calendar knows.
+        activity_id=activity_id if row is None else row["event_id"] or activity_id,
         # The price that the buyer asked for is never swapped for another: it comes with a seat.
         chosen=True,
         key=line.key,
         price=0 if offer is None or offer.price is None else offer.price,
         fault=fault,
+        merchant_share_bp=10_000 if row is None else row["merchant_share_bp"],
     )
 
 
@@ -135,25 +137,25 @@ async def take(tx: Tx, placement: Placement) -> datetime | None:
     if taking.group_id is None:
         room = await seats.open_group(tx, taking, new_code())
         if room is None:
-            raise Conflict(REFUSALS["activity_over"].detail, code="activity_over")
+            raise Conflict(refused("activity_over").detail, code="activity_over")
     else:
         room = await seats.join(tx, taking, taking.group_id)
         if room is None:
             raise await _no_seat(tx, taking.merchant_id, taking.group_id)
     before = await seats.sit(tx, taking, room)
     if before is None:
-        raise Conflict(REFUSALS["group_in_progress"].detail, code="group_in_progress")
+        raise Conflict(refused("group_in_progress").detail, code="group_in_progress")
     if room.per_account is not None and before + taking.units > room.per_account:
-        raise Conflict(REFUSALS["account_limit"].detail, code="account_limit")
+        raise Conflict(refused("account_limit").detail, code="account_limit")
     if not await seats.claim(tx, taking):
-        raise Conflict(REFUSALS["quota_sold_out"].detail, code="quota_sold_out")
+        raise Conflict(refused("quota_sold_out").detail, code="quota_sold_out")
     return room.expires_at
 
 
 async def _no_seat(tx: Tx, merchant_id: UUID, group_id: UUID) -> Conflict:
     if await seats.is_full(tx, merchant_id, group_id):
-        return Conflict(REFUSALS["group_full"].detail, code="group_full")
-    return Conflict(REFUSALS["group_over"].detail, code="group_over")
+        return Conflict(refused("group_full").detail, code="group_full")
+    return Conflict(refused("group_over").detail, code="group_over")
 
 
 def new_code() -> str:

@@ -111,17 +111,7 @@ async def _refunded(tx: Tx, due: SeatDue) -> bool:
     """Whether the refund is decided, now or before; if it is refused, it is tried again later."""
     try:
         async with tx.savepoint("group_refund"):
-            await refund_order(
-                tx,
-                due.merchant_id,
-                due.order_id,
-                None,
-                shipping=None,
-                restock=False,
-                origin="system",
-                actor_id=None,
-                reason=due.reason,
-            )
+            await refund_order(tx, due.merchant_id, due.order_id, reason=due.reason)
     except JishiError as error:
         if error.code not in _DONE:
             _LOG.warning("group_not_refunded", order_id=str(due.order_id), code=error.code)
@@ -175,7 +165,8 @@ async def give_up(tx: Tx, payload: msgspec.Raw) -> None:
 
 
 async def guard_refund(tx: Tx, refund: RefundDraft) -> list[Deduction]:
-    """While a group is being filled its orders are refunded by leaving it, or by the market's force.
+    """While a group is being filled its orders are refunded by leaving it, or by the market's force; while the plugin is
+    switched off, so that nobody can join or leave, by anybody.
 
     Raises `Conflict` `group_running`.
     """
@@ -183,7 +174,7 @@ async def guard_refund(tx: Tx, refund: RefundDraft) -> list[Deduction]:
     shares = [share.plugin for line in refund.lines for share in line.discounts]
     # Goods that were not bought in a group need no look.
     if (PLUGIN in shares or not refund.lines) and await seats.bound(tx, order):
-        if refund.origin != "platform":
+        if refund.origin != "platform" and PLUGIN in tx.snapshot.active:
             raise Conflict(
                 "The group of this order is still being filled; leave the group to get the money back.",
                 code="group_running",

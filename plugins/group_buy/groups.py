@@ -11,9 +11,19 @@ import asyncpg
 
 from core.api import NotFound, Page, Tx, check_limit, decode_cursor, encode_cursor, parse_pair, parse_ref, ref
 from plugins.group_buy import repository
-from plugins.group_buy.rules import REFUSALS, Offer, Target, joining
-from plugins.group_buy.schemas import ActivityOut, GroupOut, Member, OpenGroup, SeatOut, Shared
-from plugins.group_buy.shown import activity_out, left_of, masked, open_group, prices_out, seat_out
+from plugins.group_buy.config import Config
+from plugins.group_buy.rules import Offer, Target, joining, refused
+from plugins.group_buy.schemas import ActivityOut, GroupOut, Member, OpenGroup, SeatOut
+from plugins.group_buy.shown import (
+    activity_out,
+    left_of,
+    masked,
+    open_group,
+    prices_out,
+    product_of,
+    seat_out,
+    share_out,
+)
 
 _OPEN = """
 select g.merchant_id, g.id, g.code, g.size, g.taken, g.expires_at, (
@@ -92,8 +102,8 @@ async def by_code(tx: Tx, code: str, viewer: UUID | None) -> GroupOut:
         raise NotFound("There is no such group.")
     members = await tx.fetch(_MEMBERS, row["merchant_id"], row["id"])
     why = _why_not(row, tx.now)
-    refusal = REFUSALS.get(why)
-    shop = row["merchant_id"]
+    refusal = refused(why) if why else None
+    shop, prices = row["merchant_id"], prices_out(row)
     return GroupOut(
         id=ref(shop, row["id"]),
         code=row["code"],
@@ -104,8 +114,9 @@ async def by_code(tx: Tx, code: str, viewer: UUID | None) -> GroupOut:
         left=left_of(row["status"], row),
         placeholders=row["placeholders"],
         expires_at=row["expires_at"],
-        product=Shared(ref(shop, row["product_id"]), row["title"] or "", row["image_url"]),
-        prices=prices_out(row),
+        product=product_of(row),
+        prices=prices,
+        share=share_out(row, prices, tx.config(Config).share_page),
         members=[Member(masked(m["nickname"]), m["leader"]) for m in members],
         joinable=not why,
         reason=why or None,
@@ -115,7 +126,7 @@ async def by_code(tx: Tx, code: str, viewer: UUID | None) -> GroupOut:
 
 
 def _why_not(row: asyncpg.Record, now: datetime) -> str:
-    """Why the viewer cannot join, a code of `REFUSALS`."""
+    """Why the viewer cannot join, a name in `refused`."""
     offer = Offer(
         size=row["size"],
         price=None,

@@ -1,20 +1,86 @@
-"""Tables of group-buying: all of them are the shop's; a seat is shown to its buyer as well."""
+"""Tables of group-buying: events are the market's, all else is the shop's; a seat is shown to its buyer as well."""
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 
-from core.api import Owner, access, at, fen, flag, metadata, number, one_of, text, uuid
+from core.api import Owner, access, at, fen, flag, json, metadata, number, one_of, text, uuid, uuids
 
 METADATA = metadata()
 
-# Its id is that of the calendar's entry. `hours` is how long a group may take to fill, from the leader's payment on.
-# `new_only`: members must never have paid an order, in the `market` or in the `shop`. `market_coupons`: those of the market
-# go with the price.
+# An event of the market; its id is that of the calendar's activity. Until `sign_up_until` the `invited` shops (none named:
+# all) sign up for it with products of `category_ids` (none named: all) and one of these `sizes`. The rest are terms of every
+# activity in it.
+event = sa.Table(
+    "group_buy_event",
+    METADATA,
+    uuid("merchant_id", primary_key=True),
+    uuid("id", primary_key=True),
+    text("name"),
+    text("rules", server_default=""),
+    at("sign_up_until", nullable=False),
+    at("starts_at", nullable=False),
+    at("ends_at", nullable=False),
+    at("stopped_at"),
+    sa.Column("sizes", pg.ARRAY(sa.Integer()), nullable=False),
+    number("hours"),
+    text("new_only", nullable=True),
+    uuids("invited"),
+    uuids("category_ids"),
+    number("merchant_share_bp"),
+    flag("market_coupons"),
+    at("created_at", nullable=False),
+    sa.CheckConstraint("cardinality(sizes) > 0 and 2 <= all(sizes) and 10 >= all(sizes)", name="sizes"),
+    sa.CheckConstraint("hours between 1 and 72", name="hours"),
+    sa.CheckConstraint("ends_at > starts_at and sign_up_until <= starts_at", name="period"),
+    sa.CheckConstraint("merchant_share_bp between 0 and 10000", name="share"),
+    one_of("new_only", "market", "shop"),
+    sa.Index("ix_group_buy_event_id", "id"),
+    sa.Index("ix_group_buy_event_ends", "ends_at"),
+    info=access(Owner.MERCHANT, public_read=True),
+)
+
+# What a shop hands in for the market's review, for an event or of its own: `terms` are those of the activity that it becomes
+# under the same id once it is approved. `version` counts the changes, so that what is approved is what was read. The
+# statuses are those of `review.py`.
+entry = sa.Table(
+    "group_buy_entry",
+    METADATA,
+    uuid("merchant_id", primary_key=True),
+    uuid("id", primary_key=True),
+    uuid("event_id", nullable=True),
+    uuid("product_id"),
+    json("terms", nullable=False),
+    number("version", server_default="1"),
+    text("status", server_default="waiting"),
+    text("reason", server_default=""),
+    at("applied_at", nullable=False),
+    at("reviewed_at"),
+    uuid("reviewed_by", nullable=True),
+    one_of("status", "waiting", "approved", "refused", "withdrawn"),
+    sa.Index(
+        "uq_group_buy_entry_once",
+        "merchant_id",
+        "event_id",
+        "product_id",
+        unique=True,
+        postgresql_where=sa.text("event_id is not null and status <> 'withdrawn'"),
+    ),
+    sa.Index("ix_group_buy_entry_event", "event_id", "id"),
+    sa.Index("ix_group_buy_entry_status", "status", "id"),
+    info=access(Owner.MERCHANT),
+)
+
+# Its id is that of the calendar's entry; of one that is part of an event that is the event's. `hours` is how long a group
+# may take to fill, from the leader's payment on. `new_only`: members must never have paid an order, in the `market` or in
+# the `shop`. `market_coupons`: those of the market go with the price. The shop bears `merchant_share_bp` of the discount,
+# the market the rest.
 activity = sa.Table(
     "group_buy_activity",
     METADATA,
     uuid("merchant_id", primary_key=True),
     uuid("id", primary_key=True),
     uuid("product_id"),
+    uuid("event_id", nullable=True),
     text("name"),
     number("size"),
     number("hours"),
@@ -24,10 +90,12 @@ activity = sa.Table(
     flag("show_open", default=True),
     flag("virtual_fill"),
     flag("market_coupons"),
+    number("merchant_share_bp", server_default="10000"),
     at("starts_at", nullable=False),
     at("ends_at", nullable=False),
     at("stopped_at"),
     at("created_at", nullable=False),
+    sa.CheckConstraint("merchant_share_bp between 0 and 10000", name="share"),
     sa.CheckConstraint("size between 2 and 10", name="size"),
     sa.CheckConstraint("hours between 1 and 72", name="hours"),
     sa.CheckConstraint("ends_at > starts_at", name="period"),
@@ -35,6 +103,9 @@ activity = sa.Table(
     one_of("new_only", "market", "shop"),
     sa.Index("ix_group_buy_activity_id", "id"),
     sa.Index("ix_group_buy_activity_product", "merchant_id", "product_id"),
+    sa.Index(
+        "ix_group_buy_activity_event", "event_id", "id", postgresql_where=sa.text("event_id is not null")
+    ),
     info=access(Owner.MERCHANT, public_read=True),
 )
 

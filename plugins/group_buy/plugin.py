@@ -12,6 +12,7 @@ from core.api import (
     Basket,
     Closing,
     Deduction,
+    Demo,
     Paying,
     PayingAnswer,
     Permission,
@@ -23,7 +24,7 @@ from core.api import (
     Tx,
     hookimpl,
 )
-from plugins.group_buy import buying, endings, happened, routes, seats
+from plugins.group_buy import buying, demo, endings, happened, routes, seats
 from plugins.group_buy.badges import Badges
 from plugins.group_buy.config import Config
 from plugins.group_buy.models import METADATA
@@ -43,8 +44,12 @@ class GroupBuyPlugin(Plugin):
     merchant_routes = routes.merchant_routes
     platform_routes = routes.platform_routes
     permissions = (
-        Permission(routes.MANAGE, "merchant", "Run group-buys of the shop", ("marketing",)),
-        Permission(routes.MANAGE, "platform", "Look at shops' group-buys and stop them"),
+        Permission(
+            routes.MANAGE, "merchant", "Run group-buys and sign up for the market's events", ("marketing",)
+        ),
+        Permission(
+            routes.MANAGE, "platform", "Run the market's group-buy events, review and stop group-buys"
+        ),
     )
     events = {"group_succeeded": happened.group_succeeded, "group_failed": happened.group_failed}
     timers = endings.TIMERS
@@ -58,6 +63,10 @@ class GroupBuyPlugin(Plugin):
     async def open_business(self, tx: Tx) -> Mapping[str, int]:
         """Groups that are being filled or refunded."""
         return {"running groups": await seats.running(tx)}
+
+    async def demo(self, tx: Tx, market: Demo) -> None:
+        """A product for groups of two."""
+        await demo.fill(tx, market)
 
     @hookimpl
     async def price_rules(self, tx: Tx, basket: Basket) -> Sequence[PriceRule]:

@@ -23,7 +23,8 @@ def bought_before(account: str) -> str:
 
 # What an activity is to one account: the SKU's price, the group that is to be joined, and what it has in the activity.
 _OFFER = f"""
-select a.name, a.size, a.per_order, a.per_account, a.market_coupons, a.starts_at, a.ends_at, a.stopped_at,
+select a.name, a.size, a.per_order, a.per_account, a.market_coupons, a.event_id, a.merchant_share_bp,
+  a.starts_at, a.ends_at, a.stopped_at,
   p.price, p.leader_price, p.quota - p.sold as left, g.status as group_status, g.taken as group_taken, g.expires_at,
   coalesce(mine.busy, false) as busy, coalesce(mine.inside, false) as inside, coalesce(mine.units, 0) as taken,
   {bought_before("$5")} as bought_before
@@ -40,8 +41,8 @@ where a.merchant_id = $1 and a.id = $2
 
 _ADD = """
 insert into group_buy_activity (merchant_id, id, product_id, name, size, hours, per_order, per_account, new_only, show_open,
-  virtual_fill, market_coupons, starts_at, ends_at, created_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+  virtual_fill, market_coupons, starts_at, ends_at, event_id, merchant_share_bp, created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 """
 _ADD_PRICES = """
 insert into group_buy_price (merchant_id, activity_id, sku_id, price, leader_price, quota)
@@ -70,16 +71,16 @@ PRICES = """(select json_agg(json_build_object('sku_id', p.sku_id, 'price', p.pr
     'quota', p.quota, 'sold', p.sold) order by p.price, p.sku_id)::text
   from group_buy_price p where p.merchant_id = a.merchant_id and p.activity_id = a.id) as prices"""
 
-_COUNTS = """(select json_object_agg(c.status, c.n)::text from (
+COUNTS = """(select json_object_agg(c.status, c.n)::text from (
     select g.status, count(*) as n from group_buy_group g
     where g.merchant_id = a.merchant_id and g.activity_id = a.id group by g.status) c) as counts"""
 
 _ONE = f"""
-select a.*, {PRICES}, {_COUNTS} from group_buy_activity a where a.id = $2 and ($1::uuid is null or a.merchant_id = $1)
+select a.*, {PRICES}, {COUNTS} from group_buy_activity a where a.id = $2 and ($1::uuid is null or a.merchant_id = $1)
 """  # noqa: S608
 
 _PAGE = f"""
-select a.*, {PRICES}, {_COUNTS} from group_buy_activity a
+select a.*, {PRICES}, {COUNTS} from group_buy_activity a
 where a.merchant_id = $1 and ($2::uuid is null or a.id < $2) order by a.id desc limit $3
 """  # noqa: S608
 
@@ -112,9 +113,16 @@ async def offer(
 
 
 async def add(
-    tx: Tx, key: Key, product_id: UUID, data: ActivityIn, prices: Sequence[tuple[Any, ...]]
+    tx: Tx,
+    key: Key,
+    product_id: UUID,
+    data: ActivityIn,
+    prices: Sequence[tuple[Any, ...]],
+    event: tuple[UUID, int] | None = None,
 ) -> None:
-    """An activity with its prices: (SKU, price, leader's price, quota)."""
+    """An activity with its prices: (SKU, price, leader's price, quota); perhaps of an event: (its id, what the shop bears of
+    the discount in basis points)."""
+    event_id, share = event or (None, 10_000)
     await tx.execute(
         _ADD,
         *key,
@@ -130,6 +138,8 @@ async def add(
         data.market_coupons,
         data.starts_at,
         data.ends_at,
+        event_id,
+        share,
         tx.now,
     )
     await tx.execute(_ADD_PRICES, *key, *columns(prices, 4))

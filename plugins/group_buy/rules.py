@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from core.api import Adjust, Phase, PriceRule, Proposal, Refused, Relation, RuleKind, View
+from core.api import Adjust, Phase, PriceRule, Proposal, Refusals, Refused, Relation, RuleKind, View
 
 PRICE = "group_buy.price"
 PRICE_OPEN = "group_buy.price_open"
@@ -67,7 +67,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 def fault_of(offer: Offer, target: Target | None, quantity: int, now: datetime) -> str:
-    """Why this buyer cannot have the group price, a code of `REFUSALS`; empty when nothing is in the way. Without `target` a
+    """Why this buyer cannot have the group price, a name in `refused`; empty when nothing is in the way. Without `target` a
     group is to be opened."""
     if offer.price is None:
         return "not_in_activity"
@@ -90,7 +90,7 @@ def _opening(offer: Offer, now: datetime) -> str:
 
 
 def joining(offer: Offer, target: Target, now: datetime) -> str:
-    """Why this buyer cannot join the group, a code of `REFUSALS`; empty when nothing is in the way."""
+    """Why this buyer cannot join the group, a name in `refused`; empty when nothing is in the way."""
     if not target.status:
         return "unknown_group"
     if offer.inside:
@@ -109,63 +109,56 @@ def joining(offer: Offer, target: Target, now: datetime) -> str:
 
 
 class GroupRule(PriceRule, frozen=True, kw_only=True):
-    """The group price of the line `key`; `fault` says why there is none."""
+    """The group price of the line `key`; `fault` says why there is none. The shop bears `merchant_share_bp` of what it takes
+    off, the market the rest."""
 
     key: str
     price: int
     fault: str = ""
+    merchant_share_bp: int = 10_000
 
     def propose(self, view: View) -> Proposal | Refused:
         """What the group price takes off, or why it does not hold."""
         if self.fault:
-            return REFUSALS[self.fault]
+            return refused(self.fault)
         seen = next((seen for seen in view.lines if seen.line.key == self.key), None)
         if seen is None:
-            return REFUSALS["not_in_activity"]
+            return refused("not_in_activity")
         saving = seen.amount - self.price * seen.line.quantity
-        return (Adjust((self.key,), saving),) if saving > 0 else REFUSALS["no_saving"]
+        if saving <= 0:
+            return refused("no_saving")
+        return (Adjust((self.key,), saving, self.merchant_share_bp),)
 
 
 # Why there is no group price, by code.
-REFUSALS = {
-    refusal.code: refusal
-    for refusal in (
-        Refused("unknown_activity", "There is no such group-buy.", 0, "没有这个拼团活动。"),
-        Refused("not_in_activity", "This article is not part of the group-buy.", 0, "该规格不参加这个拼团。"),
-        Refused("not_started", "This group-buy has not begun yet.", 0, "拼团活动还没有开始。"),
-        Refused(
-            "activity_over",
+refused = Refusals(
+    {
+        "unknown_activity": ("There is no such group-buy.", "没有这个拼团活动。"),
+        "not_in_activity": ("This article is not part of the group-buy.", "该规格不参加这个拼团。"),
+        "not_started": ("This group-buy has not begun yet.", "拼团活动还没有开始。"),
+        "activity_over": (
             "This group-buy is over; no new group can be opened.",
-            0,
             "拼团活动已结束，不能再开团。",
         ),
-        Refused("unknown_group", "There is no such group.", 0, "没有这个团。"),
-        Refused("group_not_open", "The leader has not paid yet.", 0, "团长还未付款，暂时不能参团。"),
-        Refused("group_over", "The time of this group is over.", 0, "这个团已结束。"),
-        Refused(
-            "group_full",
+        "unknown_group": ("There is no such group.", "没有这个团。"),
+        "group_not_open": ("The leader has not paid yet.", "团长还未付款，暂时不能参团。"),
+        "group_over": ("The time of this group is over.", "这个团已结束。"),
+        "group_full": (
             "All seats of this group are taken; open one of your own.",
-            0,
             "这个团已满员，可以自己开团。",
         ),
-        Refused("already_in_group", "You are in this group already.", 0, "您已经在这个团里。"),
-        Refused(
-            "group_in_progress",
+        "already_in_group": ("You are in this group already.", "您已经在这个团里。"),
+        "group_in_progress": (
             "You are in another group of this group-buy that is not over.",
-            0,
             "您还有进行中的团，结束后才能再参加。",
         ),
-        Refused(
-            "not_new",
+        "not_new": (
             "Only new customers may join; open a group of your own instead.",
-            0,
             "仅限新用户参团，您可以自己开团。",
         ),
-        Refused("order_limit", "This is more than one order may have.", 0, "超过每单限购数量。"),
-        Refused(
-            "account_limit", "This is more than you may have in this group-buy.", 0, "超过每人限购数量。"
-        ),
-        Refused("quota_sold_out", "There is not enough left for this group-buy.", 0, "拼团名额不足。"),
-        Refused("no_saving", "The price is no higher without a group.", 0, "单独购买的价格并不更高。"),
-    )
-}
+        "order_limit": ("This is more than one order may have.", "超过每单限购数量。"),
+        "account_limit": ("This is more than you may have in this group-buy.", "超过每人限购数量。"),
+        "quota_sold_out": ("There is not enough left for this group-buy.", "拼团名额不足。"),
+        "no_saving": ("The price is no higher without a group.", "单独购买的价格并不更高。"),
+    }
+)

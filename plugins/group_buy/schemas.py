@@ -79,7 +79,9 @@ class PriceOut(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ActivityOut(msgspec.Struct, frozen=True, kw_only=True):
-    """An activity. `phase`: `upcoming`, `running`, `over` or `stopped`. `groups`: how many it has by status, for staff."""
+    """An activity. `phase`: `upcoming`, `running`, `over` or `stopped`; of one that has to be approved first `waiting`,
+    `refused` or `withdrawn`, which only staff see. `event_id`: the market's event that it is part of, of whose discounts the
+    shop bears `merchant_share_bp`. `groups`: how many it has by status, for staff."""
 
     id: str
     merchant_id: str
@@ -96,6 +98,8 @@ class ActivityOut(msgspec.Struct, frozen=True, kw_only=True):
     show_open: bool
     market_coupons: bool
     prices: list[PriceOut]
+    event_id: str | None = None
+    merchant_share_bp: int | UnsetType = UNSET
     virtual_fill: bool | UnsetType = UNSET
     groups: dict[str, int] | UnsetType = UNSET
 
@@ -126,6 +130,17 @@ class Shared(msgspec.Struct, frozen=True):
     image_url: str | None
 
 
+class ShareOut(msgspec.Struct, frozen=True, kw_only=True):
+    """What a mini-program needs to share a group: `title`, `path` and `image_url` of the card, `page` and `scene` of the
+    mini-program's code."""
+
+    title: str
+    path: str
+    image_url: str | None
+    page: str
+    scene: str
+
+
 class GroupOut(msgspec.Struct, frozen=True, kw_only=True):
     """A group as everybody sees it who has its code. `placeholders` seats are filled by nobody. `joinable` for the viewer,
     and if not the `reason`, also in Chinese."""
@@ -141,6 +156,7 @@ class GroupOut(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     product: Shared
     prices: list[PriceOut]
+    share: ShareOut
     members: list[Member]
     joinable: bool
     reason: str | None = None

@@ -1,13 +1,17 @@
 """Activities and groups as the routes show them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import asyncpg
 from msgspec import UNSET
 
-from core.api import ref
+from core.api import format_yuan, ref
 from plugins.group_buy.repository import PriceRow, counts, prices
-from plugins.group_buy.schemas import ActivityOut, GroupRow, OpenGroup, PriceOut, SeatOut
+from plugins.group_buy.schemas import ActivityOut, GroupRow, OpenGroup, PriceOut, SeatOut, Shared, ShareOut
+
+# As much of a product's title as a card has room for.
+_TITLE = 30
 
 
 def masked(nickname: str | None) -> str:
@@ -16,7 +20,7 @@ def masked(nickname: str | None) -> str:
 
 
 def phase_of(row: asyncpg.Record, now: datetime) -> str:
-    """How an activity stands."""
+    """How an activity or an event stands."""
     if row["stopped_at"] is not None:
         return "stopped"
     if now < row["starts_at"]:
@@ -43,6 +47,8 @@ def activity_out(row: asyncpg.Record, now: datetime, *, staff: bool = False) -> 
         show_open=row["show_open"],
         market_coupons=row["market_coupons"],
         prices=prices_out(row, staff=staff),
+        event_id=ref(row["event_id"]) if row["event_id"] else None,
+        merchant_share_bp=row["merchant_share_bp"] if staff else UNSET,
         virtual_fill=row["virtual_fill"] if staff else UNSET,
         groups=counts(row) if staff else UNSET,
     )
@@ -73,6 +79,25 @@ def open_group(row: asyncpg.Record) -> OpenGroup:
         size=row["size"],
         left=row["size"] - row["taken"],
         expires_at=row["expires_at"],
+    )
+
+
+def product_of(row: asyncpg.Record) -> Shared:
+    """The product in a row."""
+    return Shared(ref(row["merchant_id"], row["product_id"]), row["title"] or "", row["image_url"])
+
+
+def share_out(row: asyncpg.Record, listed: Sequence[PriceOut], page: str) -> ShareOut:
+    """What a mini-program shares of the group in a row, at the lowest of these prices."""
+    lowest = format_yuan(min((price.price for price in listed), default=0)).removesuffix(".00")
+    left, name = left_of(row["status"], row), (row["title"] or "")[:_TITLE]
+    waiting = f"还差{left}人，" if left else ""
+    return ShareOut(
+        title=f"{waiting}{lowest}元拼{name}",
+        path=f"{page}?code={row['code']}",
+        image_url=row["image_url"],
+        page=page,
+        scene=row["code"],
     )
 
 

@@ -16,7 +16,9 @@ _UNKNOWN = f"There are no such points to give away; name a number from 1 to {MOS
 _TOO_MANY = f"At most {MOST_QUANTITY} at a time."
 
 _GRANTED = """
-select amount, expires_at from membership_journal where account_id = $1 and kind = 'granted' and reference = $2
+select amount, expires_at from membership_journal where kind = 'granted' and reference = $2
+  and account_id = any(array(select $1::uuid union all
+    select g.account_id from membership_account g where g.merged_into = $1))
 """
 
 
@@ -51,7 +53,7 @@ class PointsBenefits:
             answers.append(Granted(min(grant.quantity, book.causes[cause] // size)))
         await books.write(tx, found.values())
         if sound:
-            await hold_all(tx, sorted(sound), PLUGIN, None)
+            await hold_all(tx, sorted({book.account_id for book in found.values()}), PLUGIN, None)
         return answers
 
     async def revoke(self, tx: Tx, account_id: UUID, cause: str) -> Sequence[Deduction]:
@@ -60,7 +62,7 @@ class PointsBenefits:
         book = (await books.opened(tx, [account_id], causes=[done], make=False)).get(account_id)
         if book is None or done in book.causes:
             return []
-        rows = await tx.fetch(_GRANTED, account_id, cause)
+        rows = await tx.fetch(_GRANTED, book.account_id, cause)
         granted = sum(row["amount"] for row in rows if row["expires_at"] > tx.now)
         if not rows:
             return []

@@ -12,7 +12,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     how many for each yuan that was paid for goods. `fen_per_point`: what a point is worth at checkout. `points_max_bp` and
     `points_max_fen`: the most that points pay of one purchase, as a share of its goods and in fen (null: no such limit).
     `points_months`: points end with the month that comes so many months after the one in which they were earned (null:
-    never). `grace_days`: how long points last at least that come back with a refund."""
+    never). `grace_days`: how long points last at least that come back with a refund. `bought_at`: when an order brings the
+    levels that are bought with it, once it is `paid` or once it is `completed`."""
 
     merchants_may_define: bool = True
     earn_at: Literal["completed", "released"] = "completed"
@@ -23,3 +24,4 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     points_max_fen: Annotated[int, Meta(ge=0, le=1_000_000_000)] | None = None
     points_months: Annotated[int, Meta(ge=1, le=120)] | None = 12
     grace_days: Annotated[int, Meta(ge=0, le=365)] = 30
+    bought_at: Literal["paid", "completed"] = "paid"

@@ -48,7 +48,7 @@ async def earn(tx: Tx, event: OrderEvent) -> None:
     for merchant_id, where in ((MARKET_ID, "market"), (shop, "shop")):
         book.grow(Entry(merchant_id, "growth", order.growth, "earned", f"{cause}:growth:{where}", what))
     await books.write(tx, [book])
-    await hold(tx, account_id, PLUGIN, None)
+    await hold(tx, book.account_id, PLUGIN, None)
 
 
 class Again(msgspec.Struct, frozen=True):

@@ -1,9 +1,11 @@
 """Members: what they see of themselves, what staff see of them and change by hand."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from msgspec import UNSET
 
 from core.api import (
@@ -26,40 +28,55 @@ from plugins.membership.books import Book, Entry
 from plugins.membership.config import Config
 from plugins.membership.levels import level_out
 from plugins.membership.purse import end_of_month
-from plugins.membership.schemas import AdjustIn, Ending, EntryOut, GrowthIn, MemberOut, Mine, Standing
+from plugins.membership.schemas import (
+    AdjustIn,
+    Ending,
+    EntryOut,
+    GrowthIn,
+    Holding,
+    MemberLevel,
+    MemberOut,
+    Mine,
+    Standing,
+)
 from plugins.membership.using import PLUGIN
 
 MOST_SHOPS = 50
 
 
 async def mine(tx: Tx, account_id: UUID, merchant_id: str | None) -> Mine:
-    """The account's points, and where it stands in the market and in this shop, or in all shops where it has growth. Two
-    statements. Raises `NotFound`."""
+    """The account's points, and where it stands in the market and in this shop, or in all shops where it has growth or a
+    bought level. Two statements. Raises `NotFound`."""
     shop = None if merchant_id is None else parse_ref(merchant_id)
     row = await repository.standing(tx, account_id, None if shop is None else [MARKET_ID, shop])
     growth: dict[UUID, int] = dict(zip(row["shops"] or (), row["growths"] or (), strict=True))
-    shops = [s for s in growth if s != MARKET_ID][:MOST_SHOPS] if shop is None else [shop]
-    levels = await repository.levels_of(tx, [MARKET_ID, *shops])
+    held = dict(zip(row["levels"] or (), row["untils"] or (), strict=True))
+    where = [s for s in dict.fromkeys([*growth, *(row["issuers"] or ())]) if s != MARKET_ID]
+    shops = where[:MOST_SHOPS] if shop is None else [shop]
+    levels = await repository.levels(tx, MARKET_ID, *shops)
     expiring = [Ending(*part) for part in zip(row["ends"] or (), row["parts"] or (), strict=True)]
     return Mine(
         sum(part.points for part in expiring),
         row["debt"] or 0,
         tx.config(Config).fen_per_point,
         expiring,
-        _standing(MARKET_ID, growth.get(MARKET_ID, 0), levels),
-        [_standing(s, growth.get(s, 0), levels) for s in shops if s != MARKET_ID],
+        _standing(MARKET_ID, growth.get(MARKET_ID, 0), held, levels),
+        [_standing(s, growth.get(s, 0), held, levels) for s in shops if s != MARKET_ID],
     )
 
 
-def _standing(merchant_id: UUID, growth: int, levels: Iterable[asyncpg.Record]) -> Standing:
+def _standing(
+    merchant_id: UUID, growth: int, held: Mapping[UUID, datetime], levels: Iterable[asyncpg.Record]
+) -> Standing:
     all_of = [row for row in levels if row["merchant_id"] == merchant_id]
-    reached = [row for row in all_of if row["growth"] <= growth]
-    above = [row for row in all_of if row["growth"] > growth]
+    reached = [row for row in all_of if row["growth"] is not None and row["growth"] <= growth]
+    above = [row for row in all_of if row["growth"] is not None and row["growth"] > growth]
     return Standing(
         ref(merchant_id),
         growth,
         level_out(reached[-1]) if reached else None,
         level_out(above[0]) if above else None,
+        [Holding(level_out(row), held[row["id"]]) for row in all_of if row["id"] in held],
         [level_out(row) for row in all_of],
     )
 
@@ -92,6 +109,7 @@ def _entry(row: asyncpg.Record, *, market: bool) -> EntryOut:
         reference=row["reference"],
         note=row["note"],
         expires_at=row["expires_at"] or UNSET,
+        level_id=ref(row["merchant_id"], row["level_id"]) if row["level_id"] else UNSET,
         by=ref(row["by"]) if market and row["by"] else UNSET,
     )
 
@@ -105,13 +123,16 @@ async def listed(tx: Tx, merchant_id: UUID, cursor: str | None, limit: int) -> P
 
 
 def _member(row: asyncpg.Record, levels: Sequence[asyncpg.Record]) -> MemberOut:
-    reached = [level["name"] for level in levels if level["growth"] <= row["growth"]]
+    grown = [level for level in levels if level["growth"] is not None]
+    reached = [level["name"] for level in grown if level["growth"] <= row["growth"]]
+    held = msgspec.json.decode(row["bought"], type=list[tuple[str, datetime]]) if row["bought"] else []
     market = row["merchant_id"] == MARKET_ID
     return MemberOut(
         id=ref(row["id"]),
         name=f"{(row['nickname'] or '')[:1]}**",
         growth=row["growth"],
         level=reached[-1] if reached else None,
+        bought=[MemberLevel(*level) for level in held],
         joined_at=row["joined_at"],
         account_id=ref(row["account_id"]) if market else UNSET,
         points=(row["points"] or 0) if market else UNSET,
@@ -142,7 +163,7 @@ async def adjust_growth(
     if not _done_before(book, [entry]):
         _change_growth(book, entry)
         await books.write(tx, [book])
-    return await _one(tx, merchant_id, account_id)
+    return await _one(tx, merchant_id, book.account_id)
 
 
 async def adjust(tx: Tx, account_id: str, reference: str, data: AdjustIn, by: UUID) -> MemberOut:
@@ -171,8 +192,8 @@ async def adjust(tx: Tx, account_id: str, reference: str, data: AdjustIn, by: UU
         _change_points(tx, book, points)
         _change_growth(book, growth)
         await books.write(tx, [book])
-        await hold(tx, account, PLUGIN, None)
-    return await _one(tx, MARKET_ID, account)
+        await hold(tx, book.account_id, PLUGIN, None)
+    return await _one(tx, MARKET_ID, book.account_id)
 
 
 def _done_before(book: Book, entries: Sequence[Entry]) -> bool:

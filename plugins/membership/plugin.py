@@ -1,5 +1,6 @@
 """Membership: manifest and hooks. What levels and points take off is in `rules.py` and `pricing.py`, how points add up in
-`purse.py`, how they are written in `books.py`, what becomes of them in a purchase in `using.py` and `earning.py`."""
+`purse.py`, how they are written in `books.py`, what becomes of them in a purchase in `using.py` and `earning.py`, of levels
+that are bought in `buying.py` and `terms.py`, of what guests had in `guests.py`."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,20 +12,24 @@ from core.api import (
     Basket,
     BenefitProvider,
     Closing,
+    Deduction,
+    Demo,
     KeptRules,
+    Merging,
     OrderEvent,
     Permission,
     Phase,
     Placement,
     Plugin,
     PriceRule,
+    RefundDraft,
     Refunded,
     Relation,
     RuleKind,
     Tx,
     hookimpl,
 )
-from plugins.membership import badges, earning, pricing, repository, routes, using
+from plugins.membership import badges, buying, demo, earning, guests, pricing, repository, routes, using
 from plugins.membership.badges import Remembered
 from plugins.membership.benefits import PointsBenefits
 from plugins.membership.config import Config
@@ -76,8 +81,16 @@ class MembershipPlugin(Plugin):
         return {f"{self.name}.points": PointsBenefits()}
 
     async def open_business(self, tx: Tx) -> Mapping[str, int]:
-        """Orders that used points and may still be closed or refunded: their money is not released."""
-        return {"orders with points": await repository.undecided(tx)}
+        """Orders that used points and may still be closed or refunded: their money is not released; bought levels that have
+        not ended."""
+        return {
+            "orders with points": await repository.undecided(tx),
+            "bought levels": await repository.running(tx),
+        }
+
+    async def demo(self, tx: Tx, market: Demo) -> None:
+        """Levels, a member who has one, and points to spend."""
+        await demo.fill(tx, market)
 
     @hookimpl
     async def price_rules(self, tx: Tx, basket: Basket) -> Sequence[PriceRule]:
@@ -87,7 +100,7 @@ class MembershipPlugin(Plugin):
 
     @hookimpl
     async def product_badges(self, tx: Tx, page: BadgePage) -> Sequence[Badge]:
-        """The viewer's member price; levels are up to 5 seconds old, growth up to 30."""
+        """The viewer's member price; levels are up to 5 seconds old, what the viewer has up to 30."""
         return await badges.badges(tx, page, self.remembered)
 
     @hookimpl
@@ -100,14 +113,32 @@ class MembershipPlugin(Plugin):
         """Give points back."""
         await using.close(tx, closing)
 
-    @hookimpl
+    @hookimpl(every_order=True)
     async def refund_settling(self, tx: Tx, refunded: Refunded) -> None:
         """Give back points that were used, and take back what the order had brought."""
         await using.settle(tx, refunded)
 
+    @hookimpl(every_order=True)
+    async def refund_requesting(self, tx: Tx, refund: RefundDraft) -> Sequence[Deduction]:
+        """Take back the time of levels that are refunded; keep back the worth of what was used."""
+        return await buying.take_back(tx, refund)
+
+    @hookimpl
+    async def account_merging(self, tx: Tx, merging: Merging) -> None:
+        """What the guest had goes to the account."""
+        await guests.merge(tx, merging)
+
+    @hookimpl
+    async def order_paid(self, tx: Tx, event: OrderEvent) -> None:
+        """The levels that are bought with the order, where paid orders bring them."""
+        if tx.config(Config).bought_at == "paid":
+            await buying.grant(tx, event)
+
     @hookimpl
     async def order_completed(self, tx: Tx, event: OrderEvent) -> None:
-        """Points and growth for the order, where completed orders bring them."""
+        """The levels that are bought with the order, if they did not come before; points and growth, where completed orders
+        bring them."""
+        await buying.grant(tx, event)
         if tx.config(Config).earn_at == "completed":
             await earning.earn(tx, event)
 

@@ -10,20 +10,22 @@ from msgspec import Meta
 from core.api import MARKET_ID, Basket, FieldError, Invalid, KeptRules, PriceRule, Tx
 from plugins.membership import repository
 from plugins.membership.config import Config
-from plugins.membership.repository import Look
+from plugins.membership.repository import NOTHING, Look
 from plugins.membership.rules import (
     POINTS,
     POINTS_RULE,
     Level,
+    MemberPrice,
     PointsRule,
-    level_of,
+    levels_of,
+    lowest,
     member_prices,
     points_label,
 )
 from plugins.membership.using import PLUGIN
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the buyer chose: so many points, or as many as can be used."""
 
     points: Annotated[int, Meta(ge=0, le=1_000_000_000_000)] | Literal["max"] = 0
@@ -36,7 +38,7 @@ class _Looking:
     def __init__(self, basket: Basket) -> None:
         self.account_id = basket.account_id if PLUGIN in basket.holdings else None
         self.shops = list({MARKET_ID, *[line.merchant_id for line in basket.lines]})
-        self.seen = Look({}, 0, {}) if self.account_id is None else None
+        self.seen = NOTHING if self.account_id is None else None
 
     async def levels(self, tx: Tx, issuers: Sequence[UUID]) -> Mapping[UUID, Sequence[Level]]:
         found = await repository.look(tx, issuers, self.account_id, self.shops)
@@ -63,22 +65,22 @@ async def rules(tx: Tx, basket: Basket, kept: KeptRules[Level]) -> list[PriceRul
     if not levels and not wanted:
         return []
     owned = await looking.owned(tx)
-    found: list[PriceRule] = [*_prices(basket, levels, owned.growth)]
+    found: list[PriceRule] = [*_prices(basket, levels, owned)]
     if wanted:
         found.append(_points(tx.config(Config), None if wanted == "max" else wanted, owned.points))
     return found
 
 
-def _prices(basket: Basket, levels: Sequence[Level], growth: Mapping[UUID, int]) -> Sequence[PriceRule]:
+def _prices(basket: Basket, levels: Sequence[Level], owned: Look) -> Sequence[PriceRule]:
     by_issuer: dict[UUID, list[Level]] = {}
     for level in levels:
         by_issuer.setdefault(level.issuer, []).append(level)
-    mine = {
-        issuer: reached
-        for issuer, found in by_issuer.items()
-        if (reached := level_of(found, growth.get(issuer, 0))) is not None
-    }
-    return member_prices(PLUGIN, basket.lines, mine.pop(MARKET_ID, None), mine)
+    offers: list[MemberPrice] = []
+    for issuer, found in by_issuer.items():
+        for level in levels_of(found, owned.growth.get(issuer, 0), owned.bought):
+            of_market, of_shop = (level, {}) if issuer == MARKET_ID else (None, {issuer: level})
+            offers += member_prices(PLUGIN, basket.lines, of_market, of_shop)
+    return lowest(offers)
 
 
 def _points(config: Config, wanted: int | None, balance: int) -> PointsRule:

@@ -1,15 +1,13 @@
 """An account's points, and what an order used and brought of them. Pure; points are whole numbers, amounts fen."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
-# China keeps one time in all its zones.
-_CHINA = timezone(timedelta(hours=8))
-NEVER = datetime(9999, 12, 1, tzinfo=UTC)
+from plugins.membership.terms import CHINA, NEVER, Bought
 
 # Points of one end: (when they end, how many).
 Part = tuple[datetime, int]
@@ -19,14 +17,14 @@ def end_of_month(now: datetime, months: int | None) -> datetime:
     """When the month ends in China that comes `months` after the present one; `NEVER` for None."""
     if months is None:
         return NEVER
-    here = now.astimezone(_CHINA)
+    here = now.astimezone(CHINA)
     year, month = divmod(here.year * 12 + here.month - 1 + months + 1, 12)
-    return datetime(year, month + 1, 1, tzinfo=_CHINA).astimezone(UTC)
+    return datetime(year, month + 1, 1, tzinfo=CHINA).astimezone(UTC)
 
 
 def end_of_day(now: datetime, days: int) -> datetime:
     """When the day ends in China that comes `days` after the present one."""
-    here = now.astimezone(_CHINA) + timedelta(days=days + 1)
+    here = now.astimezone(CHINA) + timedelta(days=days + 1)
     return here.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
 
 
@@ -76,6 +74,13 @@ class Purse:
             self.points -= points
         return gone
 
+    def empty(self) -> list[Part]:
+        """All points and the debt go elsewhere; the answer is the points."""
+        gone = [(ends, points) for ends, points in self.lots.items() if points]
+        self.points = self.debt = 0
+        self.lots = dict.fromkeys(self.lots, 0)
+        return gone
+
     def _draw(self, points: int, order: Iterable[datetime]) -> list[Part]:
         parts: list[Part] = []
         self.points -= points
@@ -90,7 +95,7 @@ class Purse:
 
 
 class OrderPoints(msgspec.Struct, kw_only=True):
-    """What an order used and brought; the columns of `membership_order`."""
+    """What an order used and brought, points and time of levels; the columns of `membership_order`."""
 
     order_id: UUID
     merchant_id: UUID
@@ -109,6 +114,7 @@ class OrderPoints(msgspec.Struct, kw_only=True):
     growth: int = 0
     earned_at: datetime | None = None
     ends_at: datetime | None = None
+    bought: list[Bought] = []
 
     def give_up(self) -> int:
         """The order is closed: all it used comes back. The answer is how many points."""
@@ -160,6 +166,17 @@ class OrderPoints(msgspec.Struct, kw_only=True):
         self.points = self.kept_fen * self.points_per_yuan // 100
         self.growth = self.kept_fen * self.growth_per_yuan // 100
         return points - self.points if self.ends_at > now else 0, growth - self.growth
+
+    def stay(self, kept: Mapping[UUID, int]) -> list[Bought]:
+        """After a refund so many units of each line stay (of others none): the answer is the pieces that go, of those that
+        brought a level. Refunds may come in any order and again; the least that stays counts."""
+        gone = []
+        for line in self.bought:
+            left = min(line.pieces, kept.get(line.line_id, 0))
+            if left < line.pieces:
+                gone.append(msgspec.structs.replace(line, pieces=line.pieces - left))
+                line.pieces = left
+        return gone
 
     def _back(self, target: int) -> int:
         more = max(0, target - self.back_points)

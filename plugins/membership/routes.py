@@ -42,7 +42,8 @@ async def show_levels(tx: Tx, merchant_id: str | None = None) -> list[LevelOut]:
 
 @get("/")
 async def show_mine(tx: Tx, me: Principal, merchant_id: str | None = None) -> Mine:
-    """The buyer's points, and level in the market and in one shop or in all where the buyer has growth."""
+    """The buyer's points, and levels in the market and in one shop or in all where the buyer has any or growth; bought ones
+    with until when they hold."""
     return await members.mine(tx, me.account_id, merchant_id)
 
 
@@ -67,6 +68,20 @@ async def show_growth(
     return await members.journal(tx, me.account_id, "growth", shop, cursor, limit)
 
 
+@get("/bought")
+async def show_bought(
+    tx: Tx,
+    me: Principal,
+    merchant_id: str | None = None,
+    cursor: str | None = None,
+    limit: int = DEFAULT_LIMIT,
+) -> Page[EntryOut]:
+    """How months of bought levels came and went, newest first: everywhere, or in one shop. What holds now is in the
+    membership itself."""
+    shop = None if merchant_id is None else parse_ref(merchant_id)
+    return await members.journal(tx, me.account_id, "level", shop, cursor, limit)
+
+
 @get("/levels", opt=_MANAGE)
 async def list_market_levels(tx: Tx) -> list[LevelOut]:
     """The market's levels, the lowest first."""
@@ -85,9 +100,9 @@ async def change_market_level(tx: Tx, level_id: str, data: LevelPatch) -> LevelO
     return await levels.change(tx, MARKET_ID, level_id, data)
 
 
-@delete("/levels/{level_id:str}", opt=_MANAGE)
+@delete("/levels/{level_id:str}", opt=_MEMBERS)
 async def remove_market_level(tx: Tx, level_id: str) -> None:
-    """Remove a level of the market."""
+    """Remove a level of the market; one that is bought only once nobody has it any more."""
     await levels.remove(tx, MARKET_ID, level_id)
 
 
@@ -131,9 +146,9 @@ async def change_shop_level(tx: Tx, me: Principal, level_id: str, data: LevelPat
     return await levels.change(tx, _shop(me), level_id, data)
 
 
-@delete("/levels/{level_id:str}", opt=_MANAGE)
+@delete("/levels/{level_id:str}", opt=_MEMBERS)
 async def remove_shop_level(tx: Tx, me: Principal, level_id: str) -> None:
-    """Remove a level of the shop."""
+    """Remove a level of the shop; one that is bought only once nobody has it any more."""
     await levels.remove(tx, _shop(me), level_id)
 
 
@@ -149,10 +164,10 @@ async def list_shop_members(
 async def show_member_journal(
     tx: Tx, me: Principal, member_id: str, cursor: str | None = None, limit: int = DEFAULT_LIMIT
 ) -> Page[EntryOut]:
-    """How a member's growth in the shop came and went."""
+    """How a member's growth in the shop and the shop's bought levels came and went."""
     shop = _shop(me)
     account_id = await members.account_of(tx, shop, member_id)
-    return await members.journal(tx, account_id, "growth", shop, cursor, limit)
+    return await members.journal(tx, account_id, None, shop, cursor, limit)
 
 
 @put("/members/{member_id:str}/adjustments/{reference:str}", opt=_MEMBERS)
@@ -175,4 +190,4 @@ merchant_routes = [
     list_shop_levels, define_shop_level, change_shop_level, remove_shop_level, list_shop_members,
     show_member_journal, adjust_member,
 ]  # fmt: skip
-shop_routes = [show_levels, show_mine, show_points, show_growth]
+shop_routes = [show_levels, show_mine, show_points, show_growth, show_bought]

@@ -1,12 +1,12 @@
 """What a level and points take off a basket. Pure."""
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import itemgetter
 from uuid import UUID
 
 import msgspec
 
-from core.api import Adjust, BasketLine, PriceRule, Proposal, Refused, View, format_yuan, rate
+from core.api import Adjust, BasketLine, PriceRule, Proposal, Refusals, Refused, View, format_yuan, rate
 
 MARKET_PRICE = "membership.price"
 SHOP_PRICE = "membership.shop_price"
@@ -17,13 +17,13 @@ _ALL_BP = 10_000
 
 
 class Level(msgspec.Struct, frozen=True):
-    """A level as it is kept for pricing: its issuer (a shop or the market), the growth it takes, what it takes off, and
-    prices by SKU with their products. Shops bear `merchant_share_bp`."""
+    """A level as it is kept for pricing: its issuer (a shop or the market), the growth it takes (None: it is bought), what
+    it takes off, and prices by SKU with their products. Shops bear `merchant_share_bp`."""
 
     issuer: UUID
     id: UUID
     name: str
-    growth: int
+    growth: int | None
     discount_bp: int
     merchant_share_bp: int
     prices: Mapping[UUID, tuple[UUID, int]]
@@ -42,12 +42,21 @@ class Level(msgspec.Struct, frozen=True):
 
 def level_of(levels: Iterable[Level], growth: int) -> Level | None:
     """The highest level that this growth reaches."""
-    return max((x for x in levels if x.growth <= growth), key=lambda x: x.growth, default=None)
+    known = [(x.growth, x) for x in levels if x.growth is not None and x.growth <= growth]
+    return max(known, key=itemgetter(0), default=(0, None))[1]
 
 
 def after(levels: Iterable[Level], growth: int) -> Level | None:
     """The next level that this growth does not reach yet."""
-    return min((x for x in levels if x.growth > growth), key=lambda x: x.growth, default=None)
+    known = [(x.growth, x) for x in levels if x.growth is not None and x.growth > growth]
+    return min(known, key=itemgetter(0), default=(0, None))[1]
+
+
+def levels_of(levels: Sequence[Level], growth: int, bought: Collection[UUID]) -> list[Level]:
+    """An issuer's levels that hold for somebody: the highest that the growth reaches, and those with their ids in
+    `bought`."""
+    reached = level_of(levels, growth)
+    return [x for x in levels if x is reached or (x.growth is None and x.id in bought)]
 
 
 class MemberPrice(PriceRule, frozen=True, kw_only=True):
@@ -81,6 +90,16 @@ def member_prices(
             if unit < line.unit_price:
                 found.append(_price(plugin, line, level, kind, unit))
     return found
+
+
+def lowest(found: Iterable[MemberPrice]) -> list[MemberPrice]:
+    """Of an issuer's prices for the same line the lowest one."""
+    best: dict[tuple[str, str], MemberPrice] = {}
+    for price in found:
+        there = best.get((price.key, price.kind))
+        if there is None or price.unit < there.unit:
+            best[price.key, price.kind] = price
+    return list(best.values())
 
 
 def _price(plugin: str, line: BasketLine, level: Level, kind: str, unit: int) -> MemberPrice:
@@ -130,29 +149,12 @@ def points_label(fen_per_point: int) -> str:
     return f"积分抵扣（每积分 {format_yuan(fen_per_point)} 元）"
 
 
-class _Words(NamedTuple):
-    code: str
-    en: str
-    zh: str
-
-
-_WORDS = {
-    "no_matching_goods": _Words(
-        "no_matching_goods", "Another offer holds for this product.", "该商品已享受其他优惠价。"
-    ),
-    "not_cheaper": _Words(
-        "not_cheaper", "The member's price is not lower here.", "该商品的会员价没有更低。"
-    ),
-    "no_points": _Words("no_points", "You have no points to use.", "您没有可用的积分。"),
-    "points_short": _Words(
-        "points_short", "You have only {it} points.", "您只有 {it} 积分可用。"
-    ),
-    "nothing_left": _Words(
-        "nothing_left", "Points cannot pay any of this purchase.", "这笔订单不能使用积分抵扣。"
-    ),
-}  # fmt: skip
-
-
-def _refused(name: str, it: str = "", short: int = 0) -> Refused:
-    words = _WORDS[name]
-    return Refused(words.code, words.en.format(it=it), short, words.zh.format(it=it))
+_refused = Refusals(
+    {
+        "no_matching_goods": ("Another offer holds for this product.", "该商品已享受其他优惠价。"),
+        "not_cheaper": ("The member's price is not lower here.", "该商品的会员价没有更低。"),
+        "no_points": ("You have no points to use.", "您没有可用的积分。"),
+        "points_short": ("You have only {it} points.", "您只有 {it} 积分可用。"),
+        "nothing_left": ("Points cannot pay any of this purchase.", "这笔订单不能使用积分抵扣。"),
+    }
+)

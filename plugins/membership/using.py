@@ -71,8 +71,8 @@ async def close(tx: Tx, closing: Closing) -> None:
 
 
 async def settle(tx: Tx, refunded: Refunded) -> None:
-    """A refund is settled: of the points that paid for it, the part comes back, and what it had brought goes. What was spent
-    already becomes debt. The same refund again changes nothing."""
+    """A refund is settled: of the points that paid for it, the part comes back, and what it had brought goes (time of levels
+    went when it was decided). What was spent already becomes debt. The same refund again changes nothing."""
     refund = refunded.refund
     book = await books.of_orders(tx, refund.account_id, [refund.order_id], [refund.merchant_id])
     if book is None:

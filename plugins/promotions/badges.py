@@ -18,6 +18,7 @@ from plugins.promotions.terms import LIMITED
 
 # As long as what is read is kept, and what begins in that time with it.
 _SOON = timedelta(seconds=5)
+_MOST_PRODUCTS = 10_000
 
 
 class _Sku(msgspec.Struct, frozen=True):
@@ -49,11 +50,34 @@ class Sign(NamedTuple):
         return Badge(product.product_id, PLUGIN, self.kind, self.text, price, ref(running.id))
 
 
+class _Shown(NamedTuple):
+    """The badges of a product, made of these signs of its shop and of the market; good until one of them begins or ends."""
+
+    own: tuple[Sign, ...]
+    of_market: tuple[Sign, ...]
+    until: datetime
+    badges: Sequence[Badge]
+
+
 class RememberedSigns:
-    """The promotions of shops and of the market that products show; up to 5 seconds old."""
+    """The promotions of shops and of the market that products show, and what products show of them; up to 5 seconds old."""
 
     def __init__(self) -> None:
         self.kept: Remembered[UUID, tuple[Sign, ...]] = Remembered()
+        self._shown: dict[UUID, _Shown] = {}
+
+    def on(
+        self, product: ShelfProduct, own: tuple[Sign, ...], of_market: tuple[Sign, ...], now: datetime
+    ) -> Sequence[Badge]:
+        """What the product shows of these: the newest of each kind, its shop's before the market's."""
+        shown = self._shown.get(product.product_id)
+        if shown is None or shown.own is not own or shown.of_market is not of_market or now >= shown.until:
+            if len(self._shown) >= _MOST_PRODUCTS:
+                self._shown.clear()
+            found = _newest(product, (*own, *of_market), now)
+            shown = _Shown(own, of_market, _next_change((*own, *of_market), now), found)
+            self._shown[product.product_id] = shown
+        return shown.badges
 
     async def of(self, tx: Tx, merchants: Iterable[UUID]) -> Mapping[UUID, tuple[Sign, ...]]:
         """The signs of each; one statement for all that are not remembered, else none."""
@@ -101,13 +125,26 @@ def _line(product: ShelfProduct) -> BasketLine:
 async def badges(tx: Tx, page: BadgePage, remembered: RememberedSigns) -> list[Badge]:
     """For each product what it takes part in, of its shop and of the market: the newest of each kind."""
     signs = await remembered.of(tx, {MARKET_ID, *[product.merchant_id for product in page.products]})
+    of_market = signs.get(MARKET_ID, ())
     found: list[Badge] = []
     for product in page.products:
-        kinds: set[str] = set()
-        for owner in dict.fromkeys((product.merchant_id, MARKET_ID)):
-            for made in signs.get(owner, ()):
-                badge = made.on(product, tx.now) if made.kind not in kinds else None
-                if badge is not None:
-                    kinds.add(made.kind)
-                    found.append(badge)
+        own = signs.get(product.merchant_id, ()) if product.merchant_id != MARKET_ID else ()
+        found += remembered.on(product, own, of_market, tx.now)
     return found
+
+
+def _newest(product: ShelfProduct, signs: Iterable[Sign], now: datetime) -> list[Badge]:
+    kinds: set[str] = set()
+    found: list[Badge] = []
+    for made in signs:
+        badge = made.on(product, now) if made.kind not in kinds else None
+        if badge is not None:
+            kinds.add(made.kind)
+            found.append(badge)
+    return found
+
+
+def _next_change(signs: Iterable[Sign], now: datetime) -> datetime:
+    """When the next of them begins or ends."""
+    moments = [at for made in signs for at in (made.running.starts_at, made.running.ends_at)]
+    return min([at for at in moments if at > now], default=now + _SOON)

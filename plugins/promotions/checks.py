@@ -5,18 +5,20 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import msgspec
+
 from core.api import MARKET_ID, FieldError, NotFound, Tx, parse_pair, parse_ref
 from plugins.promotions import repository
 from plugins.promotions.limited import target
 from plugins.promotions.repository import Key
 from plugins.promotions.schemas import PromotionIn
-from plugins.promotions.terms import BUNDLE, FREE_SHIPPING, GIFT, LIMITED, NTH, REDUCTION, Item, Terms, Tier
+from plugins.promotions.terms import BUNDLE, FREE_SHIPPING, GIFT, LIMITED, NTH, REDUCTION, Item, Tier
 
 # Scopes whose ids name a shop's own things.
 _OWNED = frozenset({"products", "shop_categories"})
 _FAR = timedelta(days=20 * 365)
-# A promotion that says nothing of any of these, and the kinds that may say something.
-_PLAIN = Terms(kind=NTH, name="")
+# What a promotion says that says nothing of a field, and the kinds that may say something.
+_PLAIN = {field.name: field.default for field in msgspec.structs.fields(PromotionIn)}
 _TAKEN_BY = {
     "scope": {NTH, GIFT, REDUCTION, FREE_SHIPPING},
     "items": {LIMITED, BUNDLE},
@@ -69,7 +71,7 @@ class PromotionChecks:
         """Fields that the kind lacks, or does not take."""
         data = self.data
         for field, kinds in _TAKEN_BY.items():
-            given = getattr(data, field) != getattr(_PLAIN, field)
+            given = getattr(data, field) != _PLAIN[field]
             if given and data.kind not in kinds:
                 yield FieldError(field, "unexpected", f"The kind {data.kind} takes none.")
             if not given and data.kind in _NEEDED.get(field, ()):

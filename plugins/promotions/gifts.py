@@ -1,6 +1,5 @@
 """Gifts of orders: noted by placing, looked at again when goods go back."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
@@ -17,11 +16,10 @@ from core.api import (
     RefundDraft,
     Relation,
     Tx,
-    paid_lines,
     parse_pair,
 )
 from plugins.promotions import usage
-from plugins.promotions.giving import Earning, Given, Present, due
+from plugins.promotions.giving import Earning, Given, Present, Promise, unearned
 from plugins.promotions.offers import running_of
 from plugins.promotions.repository import Key
 from plugins.promotions.rules import PLUGIN, Running, kind_of, promotion_of
@@ -107,42 +105,32 @@ def _presents(
 
 
 async def keep_back(tx: Tx, refund: RefundDraft) -> Sequence[Deduction]:
-    """What is to be kept back for gifts that the goods that stay no longer earn, once for all refunds of the order.
+    """What becomes of gifts that the goods that stay no longer earn: those that have not left are cancelled; the value of
+    the others is kept back, and given back once it is not due any more.
 
-    Raises `Conflict` `gift_to_return` where the gifts themselves have to come back with the goods.
+    Raises `Conflict` `gift_to_return` where gifts that have left have to come back with the goods.
     """
-    rows = [] if refund.whole_order else await usage.given(tx, refund.account_id, refund.order_id)
+    rows = await usage.given(tx, refund.account_id, refund.order_id)
     if not rows:
         return []
-    kept, kept_gifts = await _kept(tx, refund)
+    promises = [
+        Promise(
+            msgspec.json.decode(row["terms_json"], type=Terms), msgspec.json.decode(row["given"], type=Given)
+        )
+        for row in rows
+    ]
     deductions, amounts = [], []
-    for row in rows:
-        terms = msgspec.json.decode(row["terms_json"], type=Terms)
-        made = msgspec.json.decode(row["given"], type=Given)
-        amount = due(terms, made, kept, kept_gifts) - row["deducted"]
-        for present in made.gifts:
-            kept_gifts[present.sku_id] -= min(kept_gifts[present.sku_id], present.quantity)
-        if amount <= 0 or terms.on_refund == "keep":
-            continue
-        if terms.on_refund == "return":
+    for row, promise, found in zip(rows, promises, unearned(promises, refund.kept), strict=True):
+        name, amount = promise.terms.name, found.due - row["deducted"]
+        if promise.terms.on_refund == "return" and found.due:
             raise Conflict(
-                f"What stays no longer earns the gift of “{terms.name}”; take the gift back with the goods.",
+                f"What stays no longer earns the gift of “{name}”; take the gift back with the goods.",
                 code="gift_to_return",
             )
-        deductions.append(Deduction(PLUGIN, terms.name, amount, "merchant"))
-        amounts.append((row["promotion_id"], amount))
+        if amount or found.cancelled:
+            deductions.append(Deduction(PLUGIN, name, amount, "merchant", found.cancelled))
+        if amount:
+            amounts.append((row["promotion_id"], amount))
     if amounts:
         await usage.deducted(tx, refund.account_id, refund.order_id, amounts)
     return deductions
-
-
-async def _kept(tx: Tx, refund: RefundDraft) -> tuple[Counter[UUID], Counter[UUID]]:
-    """Units that stay after the refund, by SKU: goods, gifts."""
-    gone: Counter[UUID] = Counter()
-    for part in refund.lines:
-        gone[part.line_id] += part.quantity
-    kept: Counter[UUID] = Counter()
-    kept_gifts: Counter[UUID] = Counter()
-    for line in await paid_lines(tx, refund.merchant_id, refund.order_id, without=refund.id):
-        (kept_gifts if line.kind == "gift" else kept)[line.sku_id] += line.quantity - gone[line.line_id]
-    return kept, kept_gifts

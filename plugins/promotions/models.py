@@ -22,6 +22,7 @@ promotion = sa.Table(
     at("starts_at", nullable=False),
     at("ends_at", nullable=False),
     at("stopped_at"),
+    text("stop_reason", server_default=""),
     uuid("campaign_id", nullable=True),
     uuids("owners"),
     uuids("skus"),

@@ -7,12 +7,10 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from core.api import Basket, BasketLine, KeptRules, PriceRule, Tx, ref
+from core.api import MARKET_ID, Basket, BasketLine, KeptRules, PriceRule, Tx, ref
 from plugins.promotions import repository
 from plugins.promotions.rules import PLUGIN, Allowance, Running, decoded, rules_for
 from plugins.promotions.terms import Terms
-
-_NO_LIMIT = Allowance()
 
 
 class _Stock(msgspec.Struct, frozen=True):
@@ -59,22 +57,33 @@ async def rules(tx: Tx, basket: Basket, kept: KeptRules[Running]) -> Sequence[Pr
         return _by_shop(rows)
 
     running = await kept.of(tx, basket, read)
-    on = [(r, lines) for r in running if r.on(basket.now) and (lines := r.lines(basket))]
-    if not asked and any(_counted(r.terms, basket) for r, _ in on):
-        rows.extend(await repository.running(tx, basket.account_id, shops, []))
+    goods: dict[UUID, list[BasketLine]] = {MARKET_ID: list(basket.lines)}
+    for line in basket.lines:
+        goods.setdefault(line.merchant_id, []).append(line)
+    on = [
+        (r, lines) for r in running if r.on(basket.now) and (lines := r.among(goods.get(r.merchant_id, [])))
+    ]
+    counted = [(r.merchant_id, r.id) for r, lines in on if _counted(r.terms, lines, basket)]
+    if counted and not asked:
+        rows.extend(await repository.left(tx, basket.account_id, counted))
     states = _states(rows, basket) if rows else {}
     found: list[PriceRule] = []
     for promotion, lines in on:
         state = states.get(promotion.id)
-        allowance = state.allowance(promotion.terms) if state is not None else _NO_LIMIT
+        # Who is not asked about has used nothing.
+        allowance = state.allowance(promotion.terms) if state else Allowance(promotion.terms.per_account)
         found += rules_for(promotion, lines, allowance, state.shelf if state is not None else {})
     return found
 
 
-def _counted(terms: Terms, basket: Basket) -> bool:
-    """Whether the database has to be asked what is left: of a total, of gifts, of an account's limit if it used any."""
-    mine = terms.per_account is not None and PLUGIN in basket.holdings
-    return mine or terms.total is not None or bool(terms.gifts)
+def _counted(terms: Terms, lines: Sequence[BasketLine], basket: Basket) -> bool:
+    """Whether the database has to be asked what is left: of a total, of gifts that these lines may bring, of an account's
+    limit if it used any."""
+    if terms.total is not None or (terms.per_account is not None and PLUGIN in basket.holdings):
+        return True
+    # Other discounts only make it less.
+    there = sum([line.amount if terms.by == "amount" else line.quantity for line in lines])
+    return any(tier.gifts and tier.from_ <= there for tier in terms.tiers)
 
 
 def _by_shop(rows: Iterable[asyncpg.Record]) -> Mapping[UUID, Sequence[Running]]:

@@ -11,6 +11,7 @@ from core.api import (
     Basket,
     Closing,
     Deduction,
+    Demo,
     KeptRules,
     Permission,
     Placement,
@@ -21,7 +22,7 @@ from core.api import (
     Tx,
     hookimpl,
 )
-from plugins.promotions import badges, gifts, offers, routes, rules, usage, using
+from plugins.promotions import badges, demo, gifts, offers, routes, rules, usage, using
 from plugins.promotions.badges import RememberedSigns
 from plugins.promotions.config import Config
 from plugins.promotions.models import METADATA
@@ -42,7 +43,7 @@ class PromotionsPlugin(Plugin):
     platform_routes = routes.platform_routes
     permissions = (
         Permission(routes.MANAGE, "merchant", "Run the shop's promotions", ("marketing",)),
-        Permission(routes.MANAGE, "platform", "Run promotions across shops"),
+        Permission(routes.MANAGE, "platform", "Run promotions across shops, and stop those of shops"),
     )
     rule_kinds = rules.KINDS
     rule_pairs = rules.PAIRS
@@ -55,6 +56,10 @@ class PromotionsPlugin(Plugin):
     async def open_business(self, tx: Tx) -> Mapping[str, int]:
         """Limits and gifts of orders that may still be closed or refunded: their money is not released."""
         return {"used promotions": await usage.undecided(tx)}
+
+    async def demo(self, tx: Tx, market: Demo) -> None:
+        """A promotion of each of four shops."""
+        await demo.fill(tx, market)
 
     @hookimpl
     async def product_badges(self, tx: Tx, page: BadgePage) -> Sequence[Badge]:

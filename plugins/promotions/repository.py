@@ -37,7 +37,7 @@ returning *, terms::text as terms_json
 """
 # One that never began has an empty time, which overlaps nothing.
 _STOP = """
-update promotions_promotion set status = 'stopped', stopped_at = $3,
+update promotions_promotion set status = 'stopped', stopped_at = $3, stop_reason = $4,
   during = case when starts_at < $3 then tstzrange(starts_at, $3) else 'empty' end
 where merchant_id = $1 and id = $2 and status = 'scheduled' and ends_at > $3
 returning *, terms::text as terms_json
@@ -58,27 +58,37 @@ order by p.starts_at limit 1
 """
 _COUNT = "select count(*)::int from promotions_promotion where merchant_id = $1 and status = 'scheduled' and ends_at > $2"
 
-# $3 are the shops whose promotions are to be read, all that run or will; of the others of $2 only what is left of those that
-# count or give something. Facts and stock of gifts come with the promotions that give them.
-_RUNNING = """
-select p.merchant_id, p.id, p.starts_at, p.ends_at, p.total - p.claimed as left, coalesce(a.used, 0) as used, g.shelf,
-  case when p.merchant_id = any($3::uuid[]) then p.terms::text end as terms_json
-from promotions_promotion p
-left join promotions_account a on a.account_id = $1 and a.promotion_id = p.id
-left join lateral (
+# Facts and stock of what a promotion gives.
+_SHELF = """
   select json_agg(json_build_object('merchant_id', l.merchant_id, 'sku_id', l.sku_id, 'product_id', l.product_id,
     'title', l.title, 'specs', l.specs, 'image_url', l.image_url, 'weight_g', l.weight_g, 'volume_cm3', l.volume_cm3,
     'requires_shipping', l.requires_shipping, 'left', greatest(0, s.on_hand - s.reserved)))::text as shelf
   from unnest(p.owners, p.skus) u(merchant_id, sku_id)
   join listing_sku l on l.merchant_id = u.merchant_id and l.sku_id = u.sku_id
   join stock s on s.merchant_id = u.merchant_id and s.sku_id = u.sku_id
-  where p.kind in ('gift', 'reduction') and p.starts_at <= $4
-) g on true
+  where p.kind in ('gift', 'reduction')
+"""
+
+# $3 are the shops whose promotions are to be read, all that run or will; of the others of $2 only what is left of those that
+# count or give something.
+_RUNNING = f"""
+select p.merchant_id, p.id, p.starts_at, p.ends_at, p.total - p.claimed as left, coalesce(a.used, 0) as used, g.shelf,
+  case when p.merchant_id = any($3::uuid[]) then p.terms::text end as terms_json
+from promotions_promotion p
+left join promotions_account a on a.account_id = $1 and a.promotion_id = p.id
+left join lateral ({_SHELF} and p.starts_at <= $4) g on true
 where p.merchant_id = any($2::uuid[]) and p.status = 'scheduled' and p.ends_at > $4
   and (p.merchant_id = any($3::uuid[]) or p.starts_at <= $4 and (
-    p.total is not null or p.per_account is not null or p.kind in ('gift', 'reduction') and p.skus <> '{}'))
+    p.total is not null or p.per_account is not null or p.kind in ('gift', 'reduction') and p.skus <> '{{}}'))
 order by p.merchant_id, p.id
-"""
+"""  # noqa: S608
+
+_LEFT = f"""
+select p.id, p.total - p.claimed as left, coalesce(a.used, 0) as used, g.shelf
+from unnest($2::uuid[], $3::uuid[]) w(merchant_id, id) join promotions_promotion p using (merchant_id, id)
+left join promotions_account a on a.account_id = $1 and a.promotion_id = p.id
+left join lateral ({_SHELF}) g on true
+"""  # noqa: S608
 
 # What products show: with the products and prices of the SKUs that promotions name.
 _SHOWN = """
@@ -162,9 +172,9 @@ async def extend(tx: Tx, key: Key, ends_at: datetime) -> asyncpg.Record | None:
     return await tx.fetchrow(_EXTEND, *key, ends_at, tx.now)
 
 
-async def stop(tx: Tx, key: Key) -> asyncpg.Record | None:
-    """End it now; None when it is over, stopped or a draft."""
-    return await tx.fetchrow(_STOP, *key, tx.now)
+async def stop(tx: Tx, key: Key, reason: str) -> asyncpg.Record | None:
+    """End it now, and note why; None when it is over, stopped or a draft."""
+    return await tx.fetchrow(_STOP, *key, tx.now, reason)
 
 
 async def drop(tx: Tx, key: Key) -> bool:
@@ -198,6 +208,11 @@ async def running(
     """Of the shops `unread` all promotions that run or will, with terms; of all `shops` what is `left` of totals, what the
     account has `used`, and the `shelf` of gifts, of those that run."""
     return await tx.fetch(_RUNNING, account_id, shops, unread, tx.now)
+
+
+async def left(tx: Tx, account_id: UUID | None, keys: Sequence[Key]) -> list[asyncpg.Record]:
+    """Of these promotions what is `left` of totals, what the account has `used`, and the `shelf` of gifts."""
+    return await tx.fetch(_LEFT, account_id, *columns(keys, 2))
 
 
 async def shown(tx: Tx, merchants: Sequence[UUID], until: datetime) -> list[asyncpg.Record]:

@@ -19,7 +19,7 @@ from core.api import (
     permission,
 )
 from plugins.promotions import running
-from plugins.promotions.schemas import Extension, Offered, PromotionIn, PromotionOut, Status
+from plugins.promotions.schemas import Extension, Offered, PromotionIn, PromotionOut, Status, StopIn
 from plugins.promotions.terms import Kind
 
 MANAGE = "promotions.manage"
@@ -28,7 +28,7 @@ _BOTH = SYSTEM | _MANAGE
 
 
 @get("/", opt=_MANAGE)
-async def list_promotions(
+async def list_shop_promotions(
     tx: Tx,
     me: Principal,
     kind: Kind | None = None,
@@ -36,8 +36,22 @@ async def list_promotions(
     cursor: str | None = None,
     limit: int = DEFAULT_LIMIT,
 ) -> Page[PromotionOut]:
-    """The shop's (or the market's own) promotions, newest first."""
-    return await running.page(tx, me.merchant_id or MARKET_ID, kind, status, cursor, limit)
+    """The shop's promotions, newest first."""
+    return await running.page(tx, _shop(me), kind, status, cursor, limit)
+
+
+@get("/", opt=_BOTH)
+async def list_market_promotions(
+    tx: Tx,
+    merchant_id: str | None = None,
+    kind: Kind | None = None,
+    status: Status | None = None,
+    cursor: str | None = None,
+    limit: int = DEFAULT_LIMIT,
+) -> Page[PromotionOut]:
+    """The market's own promotions, or those of a shop, newest first."""
+    owner = parse_ref(merchant_id) if merchant_id is not None else MARKET_ID
+    return await running.page(tx, owner, kind, status, cursor, limit)
 
 
 @get("/{promotion_id:str}", opt=_MANAGE)
@@ -107,9 +121,9 @@ async def stop_shop_promotion(tx: Tx, me: Principal, promotion_id: str) -> Promo
 
 
 @post("/{promotion_id:str}/stop", opt=_BOTH, status_code=200)
-async def stop_market_promotion(tx: Tx, promotion_id: str) -> PromotionOut:
-    """End it now; what was bought keeps its price."""
-    return await running.stop(tx, MARKET_ID, promotion_id)
+async def stop_any_promotion(tx: Tx, promotion_id: str, data: StopIn | None = None) -> PromotionOut:
+    """End one of the market's, or with a reason a shop's, now; what was bought keeps its price."""
+    return await running.stop_any(tx, promotion_id, data.reason if data is not None else "")
 
 
 @get("/", opt=PUBLIC)
@@ -124,10 +138,11 @@ def _shop(me: Principal) -> UUID:
     return me.merchant_id
 
 
-_BOTH_AUDIENCES = [list_promotions, get_promotion, report_promotion, drop_promotion, draft_promotion]
+_BOTH_AUDIENCES = [get_promotion, report_promotion, drop_promotion, draft_promotion]
 shop_routes = [list_running]
 merchant_routes = [
     *_BOTH_AUDIENCES,
+    list_shop_promotions,
     change_shop_promotion,
     publish_shop_promotion,
     extend_shop_promotion,
@@ -135,8 +150,9 @@ merchant_routes = [
 ]
 platform_routes = [
     *_BOTH_AUDIENCES,
+    list_market_promotions,
     change_market_promotion,
     publish_market_promotion,
     extend_market_promotion,
-    stop_market_promotion,
+    stop_any_promotion,
 ]

@@ -62,7 +62,8 @@ _OWNED = ("products", "shop_categories")
 
 
 class Running(NamedTuple):
-    """A promotion that runs, or will: `ids` are those of its scope, decoded; `items` its SKUs by the keys of lines."""
+    """A promotion that runs, or will: `ids` are those of its scope, decoded; `items` its SKUs by the keys of lines; `ref` is
+    its id as clients know it."""
 
     merchant_id: UUID
     id: UUID
@@ -71,16 +72,12 @@ class Running(NamedTuple):
     ends_at: datetime
     ids: frozenset[UUID]
     items: Mapping[str, Item]
+    ref: str
 
     @property
     def of_market(self) -> bool:
         """Whether the market runs it."""
         return self.merchant_id == MARKET_ID
-
-    @property
-    def ref(self) -> str:
-        """Its id as clients know it."""
-        return ref(self.merchant_id, self.id)
 
     def on(self, now: datetime) -> bool:
         """Whether it runs at this moment."""
@@ -94,7 +91,15 @@ class Running(NamedTuple):
 
     def lines(self, basket: Basket) -> list[BasketLine]:
         """The lines that take part."""
-        return [line for line in basket.lines if self.takes(line)]
+        return self.among([x for x in basket.lines if self.of_market or x.merchant_id == self.merchant_id])
+
+    def among(self, lines: Sequence[BasketLine]) -> list[BasketLine]:
+        """Those that take part of lines of its shop, or for the market's of any."""
+        if self.items:
+            return [line for line in lines if line.key in self.items]
+        if self.terms.scope.kind == "all":
+            return list(lines)
+        return [line for line in lines if matches(self.terms.scope, self.ids, line)]
 
 
 class Allowance(NamedTuple):
@@ -141,7 +146,8 @@ def decoded(
     owned = terms.scope.kind in _OWNED
     ids = frozenset([parse_pair(i)[1] if owned else parse_ref(i) for i in terms.scope.ids])
     items = {item.sku_id: item for item in terms.items}
-    return Running(merchant_id, promotion_id, terms, starts_at, ends_at, ids, items)
+    named = ref(merchant_id, promotion_id)
+    return Running(merchant_id, promotion_id, terms, starts_at, ends_at, ids, items, named)
 
 
 def promotion_of(rule: str) -> tuple[UUID, UUID]:

@@ -39,8 +39,6 @@ from plugins.promotions.schemas import Extension, Offered, PromotionIn, Promotio
 from plugins.promotions.shown import page_end, page_start, promotion_out, status_of, text
 from plugins.promotions.terms import BUNDLE, LIMITED, Terms
 
-_TERMS = frozenset(Terms.__struct_fields__)
-
 
 async def draft(tx: Tx, merchant_id: UUID, data: PromotionIn, by: UUID) -> PromotionOut:
     """A new draft. Raises `Invalid`, `NotFound` for a campaign, and `Forbidden` `not_running`."""
@@ -126,16 +124,28 @@ async def extend(tx: Tx, merchant_id: UUID, promotion_id: str, data: Extension) 
     return promotion_out(row, tx.now)
 
 
-async def stop(tx: Tx, merchant_id: UUID, promotion_id: str) -> PromotionOut:
-    """End it now; what was bought keeps its price. Raises `NotFound`, and `Conflict` `not_running`."""
+async def stop(tx: Tx, merchant_id: UUID, promotion_id: str, reason: str = "") -> PromotionOut:
+    """End it now; what was bought keeps its price. The merchant's staff see the `reason`. Raises `NotFound`, and
+    `Conflict` `not_running`."""
     key = own(merchant_id, promotion_id)
     _there(await repository.one(tx, key))
-    row = await repository.stop(tx, key)
+    row = await repository.stop(tx, key, reason)
     if row is None:
         raise _not_running()
     await activities.stop(tx, *key)
     await rules_changed(tx, PLUGIN, merchant_id)
     return promotion_out(row, tx.now)
+
+
+async def stop_any(tx: Tx, promotion_id: str, reason: str) -> PromotionOut:
+    """`stop` by the market, in the system scope: also what a shop runs, which is to know why. Raises `Invalid` without a
+    reason for a shop's."""
+    owner, _ = parse_pair(promotion_id)
+    told = " ".join(reason.split())
+    if owner != MARKET_ID and not told:
+        fault = FieldError("reason", "required", "Tell the shop why.")
+        raise Invalid("A shop's promotion is not stopped without a reason.", fault)
+    return await stop(tx, owner, promotion_id, told)
 
 
 async def drop(tx: Tx, merchant_id: UUID, promotion_id: str) -> None:
@@ -198,11 +208,11 @@ async def _plan(tx: Tx, merchant_id: UUID, data: PromotionIn) -> Plan:
         owner, campaign_id = parse_pair(data.campaign_id)
         if owner != merchant_id:
             raise NotFound("No such campaign.")
-    fields = {name: getattr(data, name) for name in _TERMS}
-    fields["name"] = " ".join(data.name.split())
-    if not fields["name"]:
+    name = " ".join(data.name.split())
+    if not name:
         raise Invalid("A promotion needs a name.", FieldError("name", "required", "Give it a name."))
-    return Plan(Terms(**fields), data.starts_at, data.ends_at, campaign_id, skus)
+    terms = msgspec.convert(msgspec.to_builtins(msgspec.structs.replace(data, name=name)), Terms)
+    return Plan(terms, data.starts_at, data.ends_at, campaign_id, skus)
 
 
 def _of_calendar(terms: Terms) -> list[Key]:

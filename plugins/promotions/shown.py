@@ -44,6 +44,7 @@ def promotion_out(row: asyncpg.Record, now: datetime) -> PromotionOut:
         starts_at=row["starts_at"],
         ends_at=row["ends_at"],
         stopped_at=row["stopped_at"],
+        stop_reason=row["stop_reason"],
         campaign_id=ref(row["merchant_id"], row["campaign_id"]) if row["campaign_id"] else None,
         claimed=row["claimed"],
         created_at=row["created_at"],

@@ -72,8 +72,9 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `nth` and `rate_bp`: each N-th piece of the `pool` (one SKU, one product, or all goods of the activity) is that much
     cheaper; 5000 is half. `by`: tiers count fen or pieces; `each`: the one tier counts for every so much. `per_order` bounds
     the pieces, sets or times of one order, `per_account` those of one account and `total` of all, over the whole activity.
-    `on_refund`: what becomes of a gift that the kept goods no longer earn: its value is deducted, it has to be returned with
-    them, or the buyer keeps it. `merchant_share_bp`: what the shops bear of a promotion of the market.
+    `on_refund`: what becomes of a gift that has left and that the kept goods no longer earn: its value is deducted, it has
+    to be returned with them, or the buyer keeps it, also where it is still to be sent. `merchant_share_bp`: what the shops
+    bear of a promotion of the market.
     """
 
     kind: Kind

@@ -1,7 +1,7 @@
 """Plugins that break the contracts, one way each or, where they do not get in each other's way, many."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 import pluggy
@@ -75,8 +75,20 @@ async def secrets() -> str:
     return ""
 
 
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Looks closely, but not at what is in it."""
+
+    parts: Annotated[list["Part"], msgspec.Meta(max_length=5)] | None = None
+
+
+class Part(msgspec.Struct, frozen=True):
+    """Takes any field."""
+
+    number: int
+
+
 @post("/open", opt=PUBLIC)
-async def write_openly() -> None:
+async def write_openly(data: Strict) -> None:
     """Anybody may write."""
 
 

@@ -26,7 +26,8 @@ INTRO = """<!-- Written by `make docs`, by running the purchase; do not edit. --
 
 What happened when this purchase ran with the built-in plugins: the requests one after another, the hooks that core asked and
 the plugins that answered, and the events and timers that were left to the worker. `core` is core as a subscriber of its own events. Each hook is
-described in [hooks.md](hooks.md); a hook that nobody answers costs nothing.
+described in [hooks.md](hooks.md); a hook that nobody answers costs nothing. In the first order a coupon has a part, so
+`coupons` is asked what only those are asked who had one; nobody has a part in the second.
 """
 
 

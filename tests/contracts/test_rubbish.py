@@ -82,6 +82,13 @@ async def test_no_route_breaks(client: httpx.AsyncClient, runtime: Runtime) -> N
     assert tried > 1000
 
 
+async def test_a_body_without_bottom_is_refused(client: httpx.AsyncClient, runtime: Runtime) -> None:
+    buyer = Session(client, runtime, await a_buyer(runtime))
+    deep = b'{"lines": [], "options": {"x": ' + b"[" * 5000 + b"]" * 5000 + b"}}"
+    answer = await client.post("/api/shop/quote", headers=buyer.headers, content=deep)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
 def _attempts(
     path: str, operation: dict[str, Any], spec: dict[str, Any]
 ) -> list[tuple[str, dict[str, Any], bytes | None]]:

@@ -12,8 +12,10 @@ from core.api import (
     Basket,
     CommissionTerms,
     NoConfig,
+    Paying,
     Permission,
     Phase,
+    Placement,
     Plugin,
     PriceRule,
     RuleKind,
@@ -79,6 +81,38 @@ def test_a_plugin_that_winds_down_gets_no_new_business_but_finishes_its_own() ->
     assert [n for n, _ in snapshot.hooks.of(hookspecs.price_rules)] == ["aaa"]
     assert [n for n, _ in snapshot.hooks.of(hookspecs.order_closing)] == ["ccc"]
     assert snapshot.hooks.find("price_rules", "ccc") is not None
+
+
+def test_of_orders_only_those_are_asked_who_had_a_part_or_want_all() -> None:
+    class Own(A):
+        name = "own"
+
+        @hookimpl
+        async def order_paying(self, tx: Tx, paying: Paying) -> None: ...
+
+    class Every(A):
+        name = "every"
+
+        @hookimpl(every_order=True)
+        async def order_paying(self, tx: Tx, paying: Paying) -> None: ...
+
+    hooks = _build(Own, Every).hooks
+    for contributors, asked in (((), ["every"]), (("own",), ["every", "own"]), (None, ["every", "own"])):
+        assert [n for n, _ in hooks.about(hookspecs.order_paying, contributors)] == asked
+    off = _build(A, Own, enabled={"aaa": {}}, winding_down={"own": {}}).hooks
+    assert [n for n, _ in off.about(hookspecs.order_paying, ["own"])] == ["own"]
+
+
+def test_every_order_is_for_hooks_that_ask_who_had_a_part() -> None:
+    class Eager(Plugin):
+        name = "eager"
+        title = summary = ""
+
+        @hookimpl(every_order=True)
+        async def order_placing(self, tx: Tx, placement: Placement) -> None: ...
+
+    with pytest.raises(PluginError, match="order_placing has every_order"):
+        _build(Eager)
 
 
 def test_faults_of_hooks_are_named_all_at_once() -> None:

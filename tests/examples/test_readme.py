@@ -23,18 +23,18 @@ def blocks(name: str, language: str) -> list[str]:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-async def test_the_purchase_the_coupon_and_the_return_work_as_pasted(
+async def test_the_purchase_the_coupon_the_tools_and_the_return_work_as_pasted(
     runtime: Runtime, server: Server
 ) -> None:
     await seed(runtime.tx)
-    purchase, coupons, after = (
+    purchase, coupons, tools, after = (
         next(block for block in blocks("README.md", "bash") if block.startswith(start))
-        for start in ("api=", "staff=", "payable=")
+        for start in ("api=", "staff=", "products=", "payable=")
     )
     # The command line asks a market that `make run` has started.
     coupons = re.sub(r"^\.venv/bin/jishi .*\n", "", coupons, flags=re.MULTILINE)
     script = "\n".join(
-        [purchase.partition("\nsleep ")[0], coupons, re.sub(r"\nsleep .*", "", after)]
+        [purchase.partition("\nsleep ")[0], coupons, tools, re.sub(r"\nsleep .*", "", after)]
     ).replace("http://127.0.0.1:8000", server.url)
     process = await asyncio.create_subprocess_exec(
         "bash", "-eu", "-c", script, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -45,7 +45,18 @@ async def test_the_purchase_the_coupon_and_the_return_work_as_pasted(
     assert output.count("shipped\ncompleted\n") == 3, output
     assert "claimed: unused" in output, output
     assert "- 20.00  满100减20 (the market bears 14.00, the shop 6.00)" in output, output
-    assert re.search(r"\n\d+\npayment: paid\naccepted\n", output), output
+    for shown in ("山城挂耳 Drip Bags: 第二件半价", "璧山葡萄: 秒杀价", "手工牛油火锅底料: 2人团"):
+        assert shown in output, output
+    for said in (
+        "挂耳第二件半价: 19.50 off",
+        "积分抵扣（每积分 0.01 元）: 5.00 off",
+        "两块底料送干碟: a gift",
+        "果铺每日秒杀: 31.80 off",
+    ):
+        assert said in output, output
+    assert "2680 fen: paid\n2780 fen: paid\nthe group: " in output, output
+    assert re.search(r"\n\d+\n", output), output
+    assert "\npayment: paid\naccepted\n" in output, output
     assert "the shop: agreed\nthe buyer: sent\nthe shop: refunding\n" in output, output
     assert output.count("买家") >= 2, output
 

@@ -12,7 +12,7 @@ from core.kit.ids import MARKET_ID, new_id, parse_pair, ref
 from core.types import scope as scopes
 from core.types.scope import SYSTEM
 from plugins.coupons import claiming, templates, wallet
-from plugins.coupons.schemas import Gift, ScopeIn, Statistics, TemplateIn, Valid
+from plugins.coupons.schemas import GiftIn, ScopeIn, Statistics, TemplateIn, Valid
 
 
 async def issue(runtime: Any, merchant_id: UUID = MARKET_ID, **more: Any) -> str:
@@ -25,7 +25,7 @@ async def issue(runtime: Any, merchant_id: UUID = MARKET_ID, **more: Any) -> str
         "valid": Valid(days=7),
     }
     given |= more
-    for field, kind in (("scope", ScopeIn), ("gift", Gift), ("valid", Valid)):
+    for field, kind in (("scope", ScopeIn), ("gift", GiftIn), ("valid", Valid)):
         if isinstance(given.get(field), dict):
             given[field] = msgspec.convert(given[field], kind)
     scope = scopes.PLATFORM if merchant_id == MARKET_ID else scopes.merchant(merchant_id)

@@ -1,6 +1,7 @@
 """Which hooks a step of the flow asks, and which plugins answer: written down while it runs."""
 
-from collections.abc import Awaitable, Callable, Iterator
+import functools
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,9 +32,10 @@ class Trace:
 @pytest.fixture
 def hook_trace(monkeypatch: pytest.MonkeyPatch) -> Trace:
     """Records every call of a hook in this process."""
-    trace, of, find = Trace(), Hooks.of, Hooks.find
+    trace, of, about, find = Trace(), Hooks.of, Hooks.about, Hooks.find
 
     def traced(spec: Any, plugin: str, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        @functools.wraps(call)
         async def run(*args: Any) -> Any:
             trace.asked(spec, plugin)
             return await call(*args)
@@ -48,10 +50,17 @@ def hook_trace(monkeypatch: pytest.MonkeyPatch) -> Trace:
             trace.asked(spec)
         return tuple((plugin, traced(spec, plugin, call)) for plugin, call in found)
 
+    def of_order(self: Hooks, spec: Any, contributors: Collection[str] | None) -> Any:
+        found = about(self, spec, contributors)
+        if not found:
+            trace.asked(spec)
+        return found
+
     def one(self: Hooks, name: str, plugin: str) -> Any:
         call = find(self, name, plugin)
         return traced(self.specs[name], plugin, call) if call is not None else None
 
     monkeypatch.setattr(Hooks, "of", all_of)
+    monkeypatch.setattr(Hooks, "about", of_order)
     monkeypatch.setattr(Hooks, "find", one)
     return trace

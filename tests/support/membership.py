@@ -22,6 +22,13 @@ select m.growth, (select coalesce(sum(amount), 0) from membership_journal j
   where j.account_id = m.account_id and j.merchant_id = m.merchant_id and j.unit = 'growth') as journal
 from membership_member m
 """
+_MONTHS = """
+select coalesce(j.account_id, b.account_id) as account_id, coalesce(j.months, 0) as journal, coalesce(b.months, 0) as orders
+from (select account_id, level_id, sum(amount) as months from membership_journal where unit = 'level' group by 1, 2) j
+full join (select o.account_id, x.level_id, sum(x.months * x.pieces) as months
+  from membership_order o, jsonb_to_recordset(o.bought) x(level_id uuid, months int, pieces int) group by 1, 2) b
+  on b.account_id = j.account_id and b.level_id = j.level_id
+"""
 
 
 async def give(runtime: Any, account_id: UUID, points: int, cause: str = "test") -> None:
@@ -62,7 +69,8 @@ async def journal(runtime: Any, account_id: UUID, unit: str = "points") -> list[
 
 
 async def balanced(runtime: Any) -> None:
-    """Everybody's journal sums to points less debt, and to growth; lots sum to points; nobody has points and debt."""
+    """Everybody's journal sums to points less debt, to growth, and to the months of levels that orders brought; lots sum to
+    points; nobody has points and debt."""
     async with runtime.tx(SYSTEM) as tx:
         for row in await tx.fetch(_BOOKS):
             assert row["points"] == row["lots"], row
@@ -70,6 +78,8 @@ async def balanced(runtime: Any) -> None:
             assert row["points"] == 0 or row["debt"] == 0, row
         for row in await tx.fetch(_GROWTH):
             assert row["growth"] == row["journal"], row
+        for row in await tx.fetch(_MONTHS):
+            assert row["journal"] == row["orders"], row
 
 
 async def buy(

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from core.api import MARKET_ID, Basket, BasketLine, PriceRule, Quote, new_id, parse_pair
+from core.ledger.check import check
 from core.testkit import Article, Market, Person, Shop, rule_kinds, take
 from core.types.scope import SYSTEM
 from plugins.coupons.plugin import CouponsPlugin
@@ -97,15 +98,38 @@ class Fair:
         """A paid trade."""
         return await self.market.purchase(person, list(goods))
 
-    async def refund(
+    async def ship(
         self, shop: Shop, order: Mapping[str, Any], lines: Sequence[tuple[str, int]] | None = None
+    ) -> None:
+        """The shop takes an order on, unless it has, and sends lines (id, quantity), or all that is left."""
+        owner = await self.market.staff(shop)
+        await owner.post(f"/api/merchant/orders/{order['id']}/accept")
+        parcel: Json = {"carrier": "sf", "waybill_no": f"SF{new_id().hex[-12:]}"}
+        if lines is not None:
+            parcel["lines"] = [{"line_id": line, "quantity": n} for line, n in lines]
+        answer = await owner.post(f"/api/merchant/orders/{order['id']}/parcels", parcel)
+        assert answer.status_code < 300, answer.text
+
+    async def refund(
+        self,
+        shop: Shop,
+        order: Mapping[str, Any],
+        lines: Sequence[tuple[str, int]] | None = None,
+        *,
+        restock: bool = False,
     ) -> Any:
         """The answer to the shop's refund of lines (id, quantity), or of all."""
         owner = await self.market.staff(shop)
-        body: Json = {"reason": "test", "shipping_amount": 0}
+        body: Json = {"reason": "test", "shipping_amount": 0, "restock": restock}
         if lines is not None:
             body["lines"] = [{"line_id": line, "quantity": n} for line, n in lines]
         return await owner.post(f"/api/merchant/orders/{order['id']}/refunds", body)
+
+    async def assert_balanced(self) -> None:
+        """The books agree with themselves, the orders and the payments."""
+        await self.market.drain()
+        async with self.market.runtime.tx(SYSTEM) as tx:
+            assert (await check(tx)).problems == []
 
     async def value(self, sql: str, *args: Any) -> Any:
         """One value from the database."""

@@ -252,10 +252,15 @@ async def _write_earnings(tx: Tx, order: Paid, earnings: Sequence[tuple[int, UUI
 
 
 def hook(
-    runtime: Runtime, spec: Callable[..., Any], *impls: tuple[str, Callable[..., Awaitable[Any]]]
+    runtime: Runtime,
+    spec: Callable[..., Any],
+    *impls: tuple[str, Callable[..., Awaitable[Any]]],
+    every_order: bool = True,
 ) -> None:
-    """Let these, by name of plugin, be all the implementations of a hook."""
-    runtime.snapshot.hooks._active[spec] = tuple(sorted(impls))
+    """Let these, by name of plugin, be all the implementations of a hook; asked about every order unless told otherwise."""
+    for _, impl in impls if every_order else ():
+        impl.jishi_every_order = True  # type: ignore[attr-defined]
+    runtime.snapshot.hooks._active[spec] = tuple(sorted(impls, key=lambda found: found[0]))
 
 
 def _order(

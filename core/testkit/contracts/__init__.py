@@ -28,7 +28,7 @@ from core.testkit.contracts.manifest import (
     no_pluggy_options,
     permissions,
 )
-from core.testkit.contracts.routes import by_audience, foreign_ids
+from core.testkit.contracts.routes import bodies, by_audience, foreign_ids
 from core.testkit.contracts.subject import Prepare, Subject
 from core.testkit.contracts.tables import (
     append_only,
@@ -56,6 +56,7 @@ CHECKS: Mapping[str, Check] = {
         hooks_described,
         hooks_tested,
         by_audience,
+        bodies,
         foreign_ids,
         declared,
         protected,

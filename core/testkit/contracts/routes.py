@@ -1,7 +1,8 @@
 """Routes: who may call them, and what becomes of somebody else's ids."""
 
+import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args, get_type_hints
 from urllib.parse import quote
 from uuid import UUID
 
@@ -42,6 +43,42 @@ async def by_audience(subject: Subject) -> list[str]:
         if public and not {"GET", "HEAD"}.issuperset(handler.http_methods):
             found.append(f"{where} writes for anybody; a PUBLIC route only reads.")
     return found
+
+
+async def bodies(subject: Subject) -> list[str]:
+    """A misspelt field is refused, not passed over."""
+    return lenient(handler for _, handler in handlers(subject.cls))
+
+
+def lenient(routes: Iterable[Any]) -> list[str]:
+    """The structs in declared request bodies, however deep, that take any field. A route for messages of a service outside,
+    which may add fields at any time, declares no body; it reads the request."""
+    found: set[str] = set()
+    for handler in routes:
+        if "data" not in inspect.signature(handler.fn).parameters:
+            continue
+        body = get_type_hints(handler.fn)["data"]
+        where = f"{'/'.join(sorted(handler.http_methods))} {min(handler.paths)}"
+        found |= {
+            f"{kind.__name__} in the body of {where} takes any field; declare it with forbid_unknown_fields=True."
+            for kind in _structs(body, set())
+            if not kind.__struct_config__.forbid_unknown_fields
+        }
+    return sorted(found)
+
+
+def _structs(hint: Any, seen: set[type[msgspec.Struct]]) -> set[type[msgspec.Struct]]:
+    """All structs that a type is made of."""
+    hint = getattr(hint, "__value__", hint)
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        if hint not in seen:
+            seen.add(hint)
+            for field in msgspec.structs.fields(hint):
+                _structs(field.type, seen)
+        return seen
+    for part in get_args(hint):
+        _structs(part, seen)
+    return seen
 
 
 async def foreign_ids(subject: Subject) -> list[str]:

@@ -174,8 +174,9 @@ class Money(RuleBasedStateMachine):
         one = plan(order, "accepted", wanted, None, restock=False)
         limit = one.goods + one.shipping
         held = data.draw(st.integers(0, limit)) if data.draw(st.booleans()) else 0
-        for_market = data.draw(st.integers(0, held))
-        amount = limit - held
+        # What the market had withheld it may give back with another refund.
+        for_market = data.draw(st.integers(-life.withheld, held))
+        amount = limit - held + max(0, -for_market)
         given = given_up(order, [x.part for x in one.lines], amount + one.market_borne + for_market)
         sums: Counter[UUID] = Counter()
         for g in given:
@@ -240,12 +241,13 @@ TestMoney.settings = settings(
 @given(
     amount=st.integers(0, 999),
     borne=st.integers(0, 999),
-    withheld=st.integers(0, 999),
+    withheld=st.integers(-999, 999),
     debt=st.integers(0, 2_000),
 )
 def test_what_a_refund_asks_for_adds_up_to_what_it_takes(
     amount: int, borne: int, withheld: int, debt: int
 ) -> None:
+    amount = max(amount, -withheld)
     whole = amount + borne + withheld
     refund = RefundMoney(
         SHOP, new_id(), new_id(), amount, borne, withheld, released=True, debt=min(debt, whole)

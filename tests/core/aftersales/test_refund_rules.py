@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from core.aftersales.rules import Discount, Earned, Line, Order, Plan, cap, given_up, plan
+from core.aftersales.rules import Discount, Earned, Line, Order, Plan, given_up, plan
 from core.kit.errors import Conflict, Invalid, NotFound
 from core.kit.ids import new_id
 from core.ledger.back import RefundMoney, refund_transfers
-from core.types.orders import Deduction
 
 SHOP = new_id()
 
@@ -222,6 +221,26 @@ def test_gifts_that_have_not_left_go_with_the_last_unit_of_their_line() -> None:
     assert (last.whole_order, last.next_status) == (False, "shipped")
 
 
+def test_a_gift_that_is_cancelled_goes_for_nothing_and_nobody_waits_for_it_to_be_shipped() -> None:
+    tea = line(2, 100, shipped=1)
+    cup = gift(3, tea, shipped=1)
+    order = Order(SHOP, (tea, cup))
+    wanted = [(tea.id, 1)]
+    plain = plan(order, "accepted", wanted, None, restock=False)
+    assert [(x.kind, x.quantity, x.to_ship) for x in plain.stays] == [("sale", 1, 0), ("gift", 3, 2)]
+    one = plan(order, "accepted", wanted, None, restock=False, cancelled={cup.id: 1})
+    assert [(x.part.line.kind, x.part[1:], x.amount) for x in one.lines] == [
+        ("sale", (1, 0), 100),
+        ("gift", (1, 0), 0),
+    ]
+    assert (one.goods, one.kept, one.next_status) == (plain.goods, plain.kept, None)
+    both = plan(order, "accepted", wanted, None, restock=False, cancelled={cup.id: 2})
+    assert both.next_status == "shipped"
+    # Those that come back are others than those that are cancelled.
+    back = plan(order, "accepted", [(cup.id, 1)], None, restock=True, cancelled={cup.id: 2})
+    assert back.lines[0].part[1:] == (2, 1)
+
+
 def test_a_gift_can_be_taken_back_by_itself_for_nothing() -> None:
     tea = line(2, 100)
     order = Order(SHOP, (tea, gift(2, tea)))
@@ -285,15 +304,3 @@ def test_what_names_nothing_or_nonsense_is_refused() -> None:
     with pytest.raises(Conflict) as refused:
         plan(gone, "paid", None, None, restock=False)
     assert refused.value.code == "nothing_left"
-
-
-def test_deductions_are_cut_at_the_refund_in_the_order_of_plugins() -> None:
-    def of(amount: int, bearer: str = "merchant") -> Deduction:
-        return Deduction("whatever", "赠券已用", amount, bearer)
-
-    found = cap([("a", [of(30), of(0)]), ("b", [of(50, "market"), of(5)]), ("c", [of(9)])], 70)
-    assert [(d.plugin, d.amount, d.bearer) for d in found] == [("a", 30, "merchant"), ("b", 40, "market")]
-    assert cap([("a", [of(1)])], 0) == ()
-    for defect in (of(-1), of(1, "buyer")):
-        with pytest.raises(ValueError, match="plugin a"):
-            cap([("a", [defect])], 100)

@@ -238,6 +238,68 @@ async def test_refund_requesting_keeps_back_for_whom_it_belongs_to(till: Till) -
     await till.assert_balanced()
 
 
+@pytest.mark.parametrize("when", ["accepted", "shipped", "released before", "released between"])
+async def test_refund_requesting_gives_back_what_an_earlier_refund_kept_for_the_market(
+    till: Till, when: str
+) -> None:
+    answers = [("market", 300), ("merchant", 200), ("market", -300), ("merchant", -200), ("market", 0)]
+
+    async def coupon(tx: Any, refund: RefundDraft) -> list[Deduction]:
+        bearer, amount = answers.pop(0)
+        return [Deduction("x", "赠券已用", amount, bearer)]
+
+    hook(till.runtime, hookspecs.refund_requesting, ("coupon", coupon))
+    order = await till.sell(Bought(5, 1_000), commission=250)
+    await till.accept(order)
+    if when != "accepted":
+        await till.ship(order)
+    amounts = []
+    for n in range(4):
+        if (n, when) in ((0, "released before"), (2, "released between")):
+            await till.complete(order)
+            await till.drain()
+            assert await till.order(order, "released_at is not null") == (True,)
+        refund = await till.refund(order, (0, 1))
+        amounts.append((refund.amount, refund.deducted_amount))
+        await till.assert_balanced()
+        await till.drain()
+        await till.assert_balanced()
+    assert amounts == [(700, 300), (800, 200), (1_300, -300), (1_200, -200)]
+    assert await till.order(order, "deducted_market", "refunded_amount") == (0, 4_000)
+    await till.refund(order, everything=True)
+    await till.drain()
+    assert await till.balances() == {}
+    await till.assert_balanced()
+
+
+async def test_gifts_that_refund_requesting_cancels_are_there_again_and_settled_with_it(till: Till) -> None:
+    settled: list[Refunded] = []
+
+    async def gifts(tx: Any, refund: RefundDraft) -> list[Deduction]:
+        [cup] = [line for line in refund.kept if line.kind == "gift"]
+        return [Deduction("x", "赠杯", 0, "merchant", ((cup.line_id, 2),))] if cup.to_ship else []
+
+    async def settles(tx: Any, refunded: Refunded) -> None:
+        settled.append(refunded)
+
+    hook(till.runtime, hookspecs.refund_requesting, ("gifts", gifts))
+    hook(till.runtime, hookspecs.refund_settling, ("gifts", settles))
+    order = await till.sell(Bought(2, 1_000), Bought(3, 0, (), "gift", 0))
+    await till.accept(order)
+    await till.ship(order, (0, 1), (1, 1))
+    refund = await till.refund(order, (0, 1))
+    assert (refund.amount, refund.deductions) == (1_000, ())
+    assert [(x.line_id, x.quantity) for x in refund.lines] == [(order.lines[0], 1), (order.lines[1], 2)]
+    assert await till.line(order, 1) == (1, 2, 2)
+    assert await till.stock(order, 1) == (2 + SPARE, 0)
+    assert await till.status(order) == "shipped"
+    await till.drain()
+    [told] = settled
+    assert [(x.line_id, x.quantity) for x in told.refund.lines] == [(order.lines[0], 1), (order.lines[1], 2)]
+    assert [(x.kind, x.quantity, x.to_ship) for x in told.refund.kept] == [("sale", 1, 0), ("gift", 1, 0)]
+    await till.assert_balanced()
+
+
 async def test_refund_requesting_may_refuse_and_nothing_has_happened(till: Till) -> None:
     async def refuses(tx: Any, refund: RefundDraft) -> list[Deduction]:
         raise Conflict("The group is not full yet.", code="group_open")

@@ -24,8 +24,8 @@ values ($1, $2, $3, $4, 0, 0, $4, $5, $6)
 """
 _ORDER = """
 insert into orders (merchant_id, id, trade_id, account_id, number, merchant_name, goods_amount, discount_amount,
-  shipping_amount, payable, market_borne, commission, commission_rule, created_at)
-values ($1, $2, $3, $4, $5, 'shop', $6::bigint + $7::bigint, $7, 0, $6, $7, $8, 'flat', $9)
+  shipping_amount, payable, market_borne, commission, commission_rule, created_at, contributors)
+values ($1, $2, $3, $4, $5, 'shop', $6::bigint + $7::bigint, $7, 0, $6, $7, $8, 'flat', $9, $10)
 """
 
 
@@ -51,9 +51,15 @@ class Desk:
         return self.runtime.tx(Scope(scope.kind, scope.account_id, scope.merchant_id))  # type: ignore[no-any-return]
 
     async def place(
-        self, amounts: Sequence[int] = (9_300,), *, borne: int = 0, commission: int = 0, ttl: int = 1800
+        self,
+        amounts: Sequence[int] = (9_300,),
+        *,
+        borne: int = 0,
+        commission: int = 0,
+        ttl: int = 1800,
+        contributors: Sequence[str] | None = (),
     ) -> Placed:
-        """An unpaid trade with an order of each amount (fen)."""
+        """An unpaid trade with an order of each amount (fen), in which these plugins had a part."""
         account, trade = new_id(), new_id()
         orders = [(new_id(), new_id()) for _ in amounts]
         numbers = [new_number() for _ in amounts]
@@ -63,7 +69,17 @@ class Desk:
             )
             for (merchant, order), number, amount in zip(orders, numbers, amounts, strict=True):
                 await tx.execute(
-                    _ORDER, merchant, order, trade, account, number, amount, borne, commission, tx.now
+                    _ORDER,
+                    merchant,
+                    order,
+                    trade,
+                    account,
+                    number,
+                    amount,
+                    borne,
+                    commission,
+                    tx.now,
+                    contributors,
                 )
         return Placed(account, trade, orders, numbers)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from core import hookspecs
+from core.hooks import hookimpl
 from core.ledger.check import check
 from core.orders import holds
 from core.payment import applying, paying, repository, waiting
@@ -64,6 +65,33 @@ async def test_without_such_a_plugin_no_statement_is_sent(desk: Desk) -> None:
     with statements() as bare:
         await _capture(desk, await desk.place([100, 200]))
     assert not [sql for sql in bare.sent if "order_hold" in sql or "SAVEPOINT" in sql]
+
+
+async def test_only_who_had_a_part_in_an_order_is_asked(desk: Desk) -> None:
+    seen: list[str] = []
+
+    def note(plugin: str) -> tuple[str, Guard]:
+        async def guard(tx: Any, about: Paying) -> PayingAnswer | None:
+            seen.append(plugin)
+            return None
+
+        return plugin, guard
+
+    every = note("every")
+    every[1].jishi_every_order = True  # type: ignore[attr-defined]
+    hook(desk.runtime, hookspecs.order_paying, note("a"), note("b"), every, every_order=False)
+    placed = await desk.place([100, 200], contributors=["a", "elsewhere"])
+    with statements() as sent:
+        await _capture(desk, placed)
+    assert seen == ["a", "every"] * 2
+    assert len([sql for sql in sent.sent if sql.startswith("SAVEPOINT")]) == 4
+    seen.clear()
+    await _capture(desk, await desk.place([100]))
+    assert seen == ["every"]
+    seen.clear()
+    await _capture(desk, await desk.place([100], contributors=None))
+    assert seen == ["a", "b", "every"], "of older orders nobody knows who had a part"
+    assert await _holds(desk) == []
 
 
 async def test_each_plugin_is_asked_about_each_order_and_may_want_nothing(desk: Desk) -> None:
@@ -157,7 +185,7 @@ async def test_a_quarantined_plugin_is_asked_once_it_is_back(
     hook(desk.runtime, hookspecs.order_paying)
     snapshot = desk.runtime.snapshot
     monkeypatch.setattr(snapshot, "quarantined", {"away": type("Away", (), {"order_paying": None})})
-    placed = await desk.place([100])
+    placed = await desk.place([100], contributors=["away"])
     await _capture(desk, placed)
     assert [row[:2] for row in await _holds(desk)] == [("away", "paying")]
     await desk.run_timers("ask_paying", paying.ask_paying)
@@ -167,6 +195,28 @@ async def test_a_quarantined_plugin_is_asked_once_it_is_back(
     await desk.run_timers("ask_paying", paying.ask_paying)
     assert await _holds(desk) == []
     await _assert_captured(desk, placed)
+
+
+async def test_a_quarantined_plugin_holds_only_the_orders_that_it_is_asked_about(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Away:
+        @hookimpl
+        async def order_paying(self, tx: Any, paying: Any) -> None: ...
+
+    class Curious:
+        @hookimpl(every_order=True)
+        async def order_paying(self, tx: Any, paying: Any) -> None: ...
+
+    hook(desk.runtime, hookspecs.order_paying)
+    monkeypatch.setattr(desk.runtime.snapshot, "quarantined", {"away": Away})
+    await _capture(desk, await desk.place([100]))
+    assert await _holds(desk) == []
+    await _capture(desk, await desk.place([100], contributors=["away"]))
+    assert [row[:2] for row in await _holds(desk)] == [("away", "paying")]
+    monkeypatch.setattr(desk.runtime.snapshot, "quarantined", {"curious": Curious})
+    await _capture(desk, await desk.place([100]))
+    assert [row[:2] for row in await _holds(desk)] == [("away", "paying"), ("curious", "paying")]
 
 
 async def test_a_closed_order_needs_no_answer(desk: Desk) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from core.pricing.sets import Relations, Sets
 from core.pricing.state import Bucket, Candidate, Cut
+from core.pricing.table import Table
 from core.types.pricing import Matrix, Relation
 from tests.support.pricing_model import KINDS, PAIRS, off, shop
 
@@ -48,7 +49,7 @@ def possible(chosen: tuple[Candidate, ...], table: Relations) -> bool:
 def test_the_sets_are_those_to_which_nothing_can_be_added(
     group: list[Candidate], pairs: dict[tuple[str, str], Relation]
 ) -> None:
-    table = Relations(group, Matrix(KINDS, PAIRS | pairs))
+    table = Relations(group, Table(Matrix(KINDS, PAIRS | pairs)))
     good = [
         frozenset(c.rule.id for c in chosen)
         for size in range(len(group) + 1)

@@ -128,6 +128,23 @@ async def test_a_template_that_cannot_work_is_refused_by_field(
     assert field in [e["field"] for e in answer.json()["errors"]]
 
 
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({"treshold": 1}, "treshold"),
+        ({"scope": {"kinds": "all"}}, "kinds"),
+        ({"valid": {"days": 1, "day": 1}}, "day"),
+        ({"claim": "gift", "gift": {"min": 1}}, "min"),
+    ],
+)
+async def test_a_misspelt_field_is_refused_by_name_however_deep(
+    runtime: Any, client: httpx.AsyncClient, more: dict[str, Any], named: str
+) -> None:
+    answer = await client.post(f"{PLATFORM}/templates", json=GOOD | more, headers=await operator(runtime))
+    assert answer.status_code == 422
+    assert f"`{named}`" in answer.text
+
+
 async def test_issuing_needs_the_permission(runtime: Any, client: httpx.AsyncClient) -> None:
     for roles, status in ((("clerk",), 403), (("marketing",), 201), (("owner",), 201)):
         staff = await bearer(runtime, Audience.MERCHANT, merchant_id=new_id(), roles=roles)

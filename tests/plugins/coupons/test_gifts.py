@@ -317,6 +317,39 @@ async def test_a_gift_goes_through_payment_use_and_refund_and_the_books_agree(
     assert await held(runtime, order.account_id) == {gift: "used"}
 
 
+async def test_a_used_gift_worth_more_than_a_refund_is_kept_back_from_those_after_it(
+    runtime: Any, client: httpx.AsyncClient
+) -> None:
+    till, shop = Till(runtime, client), new_id()
+    await issue(runtime, claim="gift", gift={"min_paid": 900}, amount=500, merchant_share_bp=2000)
+    order = await till.sell(Bought(3, 300), merchant_id=shop)
+    await till.drain()
+    purchase = Purchase(runtime, order.account_id, [shop])
+    other = await place_order(runtime, merchant_id=shop, account_id=order.account_id, status="unpaid")
+    purchase.trade_id, purchase.orders = other.trade_id, {shop: other.id}
+    await purchase.place()
+    refunds = [await till.refund(order, (0, 1)) for _ in range(3)]
+    assert [refund.amount for refund in refunds] == [0, 100, 300]
+    kept = [(d.bearer, d.amount) for refund in refunds for d in refund.deductions]
+    assert kept == [("market", 300), ("market", 100), ("merchant", 100)]
+    await till.drain()
+    await till.assert_balanced()
+
+
+async def test_a_gift_of_the_shop_that_the_buyer_keeps_brings_no_coupon(
+    runtime: Any, client: httpx.AsyncClient
+) -> None:
+    till = Till(runtime, client)
+    await issue(runtime, claim="gift", gift={"min_paid": 0})
+    order = await till.sell(Bought(1, 500), Bought(1, 0, (), "gift", 0))
+    await till.drain()
+    await till.accept(order)
+    await till.ship(order)
+    assert list((await held(runtime, order.account_id)).values()) == ["unused"]
+    await till.refund(order, (0, 1))
+    assert list((await held(runtime, order.account_id)).values()) == ["void"]
+
+
 async def test_a_gift_for_products_is_taken_back_by_the_refund_of_the_last_of_them(
     runtime: Any, client: httpx.AsyncClient
 ) -> None:

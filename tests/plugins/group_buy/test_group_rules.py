@@ -13,7 +13,7 @@ from core.testkit import basket, take
 from core.testkit.baskets import NOW, line, rule_kinds
 from core.types.pricing import Basket, Quote, Relation
 from plugins.group_buy.plugin import GroupBuyPlugin
-from plugins.group_buy.rules import PRICE, PRICE_OPEN, REFUSALS, GroupRule, Offer, Target, fault_of
+from plugins.group_buy.rules import PRICE, PRICE_OPEN, GroupRule, Offer, Target, fault_of, refused
 
 HOUR = timedelta(hours=1)
 OFFER = Offer(
@@ -47,7 +47,7 @@ def test_a_unit_costs_the_group_price_or_less(usual: int, quantity: int, price: 
     assert (told.outcome, told.code) == (("applied", "") if price < usual else ("refused", "no_saving"))
 
 
-@pytest.mark.parametrize("code", REFUSALS)
+@pytest.mark.parametrize("code", refused.words)
 def test_every_refusal_says_why_in_both_languages(code: str) -> None:
     found = quote(basket(line(1000)), 700, fault=code)
     (told,) = found.explain

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from core.api import MARKET_ID, Basket, Invalid, hookspecs
 from core.testkit import Market
 from core.types import scope as scopes
+from plugins.membership.schemas import Sale
 from tests.support.membership import buy, give, growth, level, me, receive, refund
 
 
@@ -112,3 +113,21 @@ async def test_who_bears_a_member_price_is_in_the_books(market: Market) -> None:
         "membership.points": {"market": 500, "merchant": 0},
     }
     assert trade["payable"] - trade["shipping_amount"] == 8500
+
+
+async def test_a_quote_costs_a_member_with_bought_levels_one_statement_too(
+    market: Market, basket: Any
+) -> None:
+    runtime, person, shop = market.runtime, await market.buyer(), await market.merchant()
+    card = await market.product(shop, price=3000)
+    await level(runtime, shop.id, growth=None, gained_by="purchase", sold_by=(Sale(card.ref, 1),))
+    await market.purchase(person, [(card, 1)])
+    await market.drain()
+    goods = basket(1000, 2000)
+    lines = tuple(replace(line, merchant_id=shop.id) for line in goods.lines)
+    versions = {"membership": {shop.id: 1}}
+    mine = replace(goods, lines=lines, account_id=me(person), versions=versions)
+    member = replace(mine, holdings=frozenset(["membership"]))
+    assert await ask(runtime, member) == (2, 1)
+    assert await ask(runtime, member) == (2, 1)
+    assert await ask(runtime, mine) == (0, 0)

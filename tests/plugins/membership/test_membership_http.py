@@ -114,6 +114,17 @@ async def test_levels_are_defined_changed_and_removed_by_their_issuer_only(marke
     assert (await staff.call("PATCH", path, {"name": "x"})).status_code == 404
 
 
+async def test_a_misspelt_field_is_refused_by_name_however_deep(market: Market) -> None:
+    operator = await market.operator()
+    for more, named in (
+        ({"discount": 1}, "discount"),
+        ({"prices": [{"sku_id": "x", "price": 1, "pirce": 1}]}, "pirce"),
+    ):
+        answer = await operator.post(f"{PLATFORM}/levels", {"name": "x", "growth": 1} | more)
+        assert answer.status_code == 422
+        assert f"`{named}`" in answer.text
+
+
 async def test_the_market_prices_any_shops_goods_and_says_who_bears_it(market: Market) -> None:
     operator, shop = await market.operator(), await market.merchant()
     article = await market.product(shop, price=1000)
@@ -149,7 +160,7 @@ async def test_staff_see_members_without_their_names_and_a_shop_without_their_ac
     staff, stranger, operator = await market.staff(shop), await market.staff(other), await market.operator()
     (seen,) = (await staff.get(f"{MERCHANT}/members")).json()["items"]
     assert seen == {
-        "id": seen["id"], "name": "t**", "growth": 100, "level": "熟客", "joined_at": seen["joined_at"],
+        "id": seen["id"], "name": "t**", "growth": 100, "level": "熟客", "bought": [], "joined_at": seen["joined_at"],
     }  # fmt: skip
     assert ref(me(person)) not in str(seen)
     assert (await stranger.get(f"{MERCHANT}/members")).json()["items"] == []

@@ -3,9 +3,11 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from core.testkit import Market, TestClock
+from plugins.promotions.terms import Gift, Terms
 from tests.support.promotions import Fair
 
 HALF = {"kind": "nth", "rate_bp": 5000}
@@ -151,6 +153,28 @@ async def test_a_shop_cannot_see_or_run_anothers(fair: Fair, market: Market) -> 
     assert foreign.json()["errors"][0]["code"] == "unknown"
 
 
+async def test_the_market_stops_a_shops_promotion_and_tells_it_why(fair: Fair, market: Market) -> None:
+    shop = await market.merchant()
+    tea = await market.product(shop, price=1000)
+    promotion = await fair.run(shop, **HALF)
+    operator, staff, buyer = await fair.staff(None), await fair.staff(shop), await market.buyer()
+    [listed] = (await operator.get(f"{fair.at(None)}?merchant_id={shop.ref}&status=running")).json()["items"]
+    assert (listed["id"], listed["stop_reason"]) == (promotion, "")
+    assert await payable(buyer, (tea, 2)) == 1500
+    for body in (None, {"reason": " "}):
+        mute = await fair.act(None, promotion, "stop", body)
+        assert (mute.status_code, mute.json()["errors"][0]["field"]) == (422, "reason")
+    assert (await fair.act(None, promotion, "stop", {"reason": "虚构原价"})).json()["status"] == "stopped"
+    assert await payable(buyer, (tea, 2)) == 2000
+    told = (await staff.get(f"{fair.at(shop)}/{promotion}")).json()
+    assert (told["status"], told["stop_reason"]) == ("stopped", "虚构原价")
+    assert (await fair.act(None, promotion, "stop", {"reason": "x"})).json()["code"] == "not_running"
+    own = await fair.run(None, **HALF)
+    assert (await fair.act(None, own, "stop")).json()["stop_reason"] == ""
+    audit = (await operator.get("/api/platform/audit")).json()["items"]
+    assert any("stop" in line["action"] for line in audit)
+
+
 @pytest.mark.parametrize(
     ("terms", "field"),
     [
@@ -201,3 +225,26 @@ async def test_what_runs_is_public(fair: Fair, market: Market) -> None:
     assert [offered["text"] for offered in found.json()] == ["第二件半价"]
     found = await market.client.get("/api/shop/promotions")
     assert [offered["text"] for offered in found.json()] == ["满59包邮"]
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (HALF | {"scoped": {}}, "scoped"),
+        (HALF | {"scope": {"kind": "all", "id": []}}, "id"),
+        ({"kind": "limited", "items": [{"sku_id": "x", "prize": 1}]}, "prize"),
+        ({"kind": "reduction", "tiers": [{"from": 1, "minsu": 1}]}, "minsu"),
+        ({"kind": "gift", "tiers": [{"from": 1, "gifts": [{"sku_id": "x", "amount": 1}]}]}, "amount"),
+    ],
+)
+async def test_a_misspelt_field_is_refused_by_name_however_deep(
+    fair: Fair, market: Market, more: dict[str, Any], named: str
+) -> None:
+    answer = await fair.draft(await market.merchant(), **more)
+    assert answer.status_code == 422
+    assert f"`{named}`" in answer.text
+
+
+def test_stored_terms_of_a_newer_process_are_read() -> None:
+    stored = b'{"kind":"gift","name":"x","newer":1,"scope":{"newer":1},"tiers":[{"from":2,"newer":1,"gifts":[{"sku_id":"a","newer":1}]}]}'
+    assert msgspec.json.decode(stored, type=Terms).gifts == (Gift("a"),)

@@ -7,12 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.api import MARKET_ID, BasketLine, FlatFee, PriceRule, Relation, ShippingOption, new_id, ref
+from core.api import (
+    MARKET_ID,
+    BasketLine,
+    FlatFee,
+    KeptLine,
+    PriceRule,
+    Relation,
+    ShippingOption,
+    new_id,
+    ref,
+)
 from core.testkit import basket, line, take
 from plugins.coupons.rules import SHOP_SHIPPING, CouponRule
 from plugins.coupons.rules import Terms as CouponTerms
 from plugins.promotions import rules, shown
-from plugins.promotions.giving import Earning, Given, Present, due
+from plugins.promotions.giving import Earning, Given, Present, Promise, unearned
 from plugins.promotions.rules import Allowance
 from plugins.promotions.terms import Gift, Item, Scope, Terms, Tier
 from tests.support.promotions import MATRIX, made, priced, saved, why
@@ -229,22 +239,58 @@ def given_(*lines: tuple[int, int, int]) -> Given:
     )
 
 
+def lost(
+    *promises: tuple[Terms, Given], kept: dict[int, int], held: int, unsent: int = 0
+) -> list[tuple[int, int]]:
+    """(cups cancelled, fen due) by promotion, when goods (by number) and so many cups stay."""
+    stays = [KeptLine(new_id(), new_id(), UUID(int=n), "sale", units, 0) for n, units in kept.items()]
+    cups = KeptLine(new_id(), new_id(), CUP.sku_id, "gift", held, 0, unsent)
+    found = unearned([Promise(*x) for x in promises], [*stays, cups])
+    return [(sum(units for _, units in x.cancelled), x.due) for x in found]
+
+
 def test_a_gift_is_due_once_the_kept_goods_no_longer_earn_it() -> None:
-    terms, cups = giving(10_000), {CUP.sku_id: 1}
     # 110 yuan of two units and 5 of another: what was taken off later, by a coupon, does not matter.
-    of = given_((1, 2, 11_000), (2, 1, 500))
-    assert due(terms, of, {UUID(int=1): 2}, cups) == 0
-    assert due(terms, of, {UUID(int=1): 1, UUID(int=2): 1}, cups) == 500
-    assert due(terms, of, {UUID(int=1): 1, UUID(int=2): 1}, {}) == 0
-    assert due(terms, of, {UUID(int=9): 50, UUID(int=1): 1}, cups) == 500
+    promise = giving(10_000), given_((1, 2, 11_000), (2, 1, 500))
+    assert lost(promise, kept={1: 2}, held=1) == [(0, 0)]
+    assert lost(promise, kept={1: 1, 2: 1}, held=1) == [(0, 500)]
+    assert lost(promise, kept={1: 1, 2: 1}, held=0) == [(0, 0)]
+    assert lost(promise, kept={9: 50, 1: 1}, held=1) == [(0, 500)]
+
+
+def test_a_gift_that_has_not_left_is_cancelled_instead() -> None:
+    promise = giving(10_000), given_((1, 2, 11_000))
+    assert lost(promise, kept={1: 2}, held=1, unsent=1) == [(0, 0)]
+    assert lost(promise, kept={1: 1}, held=1, unsent=1) == [(1, 0)]
 
 
 def test_of_a_smaller_tier_that_is_still_reached_only_the_difference_is_due() -> None:
     terms = Terms(kind="gift", name="买赠", by="count", each=True, tiers=(Tier(2, gifts=(Gift(CUP.key),)),))
-    of = Given((Earning(UUID(int=1), 6, 600),), (Present(CUP.sku_id, 3, 500),))
-    assert due(terms, of, {UUID(int=1): 5}, {CUP.sku_id: 3}) == 500
-    assert due(terms, of, {UUID(int=1): 5}, {CUP.sku_id: 2}) == 0
-    assert due(terms, of, {}, {CUP.sku_id: 3}) == 1500
+    promise = terms, Given((Earning(UUID(int=1), 6, 600),), (Present(CUP.sku_id, 3, 500),))
+    assert lost(promise, kept={1: 5}, held=3) == [(0, 500)]
+    assert lost(promise, kept={1: 5}, held=2) == [(0, 0)]
+    assert lost(promise, kept={}, held=3) == [(0, 1500)]
+    assert lost(promise, kept={1: 1}, held=3, unsent=2) == [(2, 500)]
+    assert lost(promise, kept={1: 3}, held=3, unsent=1) == [(1, 500)]
+
+
+def test_the_gift_of_a_smaller_tier_counts_against_that_of_a_larger_one_which_has_left() -> None:
+    pot = line(500)
+    tiers = (Tier(1, gifts=(Gift(pot.key, value=200),)), Tier(2, gifts=(Gift(CUP.key),)))
+    terms = Terms(kind="gift", name="买赠", by="count", tiers=tiers)
+    promise = terms, given_((1, 2, 600))
+    assert lost(promise, kept={1: 1}, held=1) == [(0, 300)]
+    assert lost(promise, kept={1: 1}, held=1, unsent=1) == [(1, 0)]
+
+
+def test_a_gift_that_another_promotion_still_owes_is_left_to_it() -> None:
+    first = giving(2, by="count"), given_((1, 2, 600))
+    second = giving(2, by="count"), given_((2, 2, 600))
+    assert lost(first, second, kept={2: 2}, held=1) == [(0, 0), (0, 0)]
+    assert lost(first, second, kept={2: 2}, held=2) == [(0, 500), (0, 0)]
+    assert lost(first, second, kept={2: 2}, held=2, unsent=1) == [(1, 0), (0, 0)]
+    keeps = giving(2, by="count", on_refund="keep"), given_((2, 2, 600))
+    assert lost(first, keeps, kept={}, held=2, unsent=2) == [(1, 0), (0, 0)]
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,20 @@ async def test_order_placing_claims_sets_and_a_second_purchase_gets_what_is_left
     assert await fair.used(promotion) == (6, 6)
 
 
+async def test_who_has_used_nothing_yet_may_use_it_as_often_as_one_account_may(
+    fair: Fair, market: Market
+) -> None:
+    """Also once the promotion is known, so that the database is not asked about it."""
+    shop = await market.merchant()
+    tea = await market.product(shop, price=1000)
+    promotion = await fair.run(shop, **HALF, per_account=1)
+    for sold in (1, 2):
+        buyer = await market.buyer()
+        assert (await buyer.quote((tea.ref, 4))).json()["payable"] == 3500
+        assert (await fair.bought(buyer, (tea, 4)))["payable"] == 3500
+        assert await fair.used(promotion) == (0, sold)
+
+
 async def test_order_closing_gives_back_what_a_trade_had_claimed(fair: Fair, market: Market) -> None:
     shop = await market.merchant()
     tea = await market.product(shop, price=1000)

@@ -62,7 +62,7 @@ class StressPlugin(Plugin):
                 ]
         return found
 
-    @hookimpl
+    @hookimpl(every_order=True)
     async def order_paying(self, tx: Tx, paying: Paying) -> PayingAnswer | None:
         """By the buyer's remark: hold it, refund it, or fail for the first seconds."""
         remark = await tx.fetchval(
