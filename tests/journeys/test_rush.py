@@ -24,7 +24,7 @@ CHANGES = 50
 WARM = 14
 BUYERS = 4
 # Seconds between two requests of one buyer: the buyers share the machine with the servers.
-_PAUSE = 0.05
+_PAUSE = 0.1
 GENERATION = "X-Jishi-Generation"
 PLUGINS = "/api/platform/plugins"
 # Of a process, over the changes after the warm-up: an application that stays behind takes about 3 MB each time.

@@ -83,7 +83,9 @@ async def test_two_placements_of_the_last_points(runtime: Runtime) -> None:
     assert await balance(runtime, me) == (0, 0)
 
 
-_UNLOCKED = "select account_id, points, debt from membership_account where account_id = any($1::uuid[])"
+_UNLOCKED = (
+    "select account_id, points, debt, merged_into from membership_account where account_id = any($1::uuid[])"
+)
 
 
 def _together(monkeypatch: pytest.MonkeyPatch, size: int) -> None:

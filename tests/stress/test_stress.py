@@ -4,7 +4,7 @@ import random
 
 from tests.stress.run import Options, run
 
-_SHORT = Options(seed=0, purchases=18, kills=3, burst=18, minutes=1, at_once=10, shops=3, buyers=4, pace=4)
+_SHORT = Options(seed=0, purchases=12, kills=2, burst=12, minutes=1, at_once=10, shops=3, buyers=4, pace=4)
 
 
 def test_nothing_is_lost_or_paid_twice_whatever_is_killed() -> None:

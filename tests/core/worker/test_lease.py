@@ -36,7 +36,7 @@ async def test_messages_lost_out_of_redis_are_sent_again_after_the_lease(
     monkeypatch.setenv("PROBE_RESEND", str(claim.RESEND))
     await start_worker(probe)
     await register(probe, 1)
-    assert len(await until(probe, 1, 10)) == 1
+    assert len(await until(probe, 1, 30)) == 1
     began = time.monotonic()
     ids = await register(probe, _EVENTS)
     lost = await _lose(probe)

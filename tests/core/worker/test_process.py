@@ -27,7 +27,7 @@ async def _slow(probe: Runtime) -> None:
 
 async def _some(probe: Runtime) -> int:
     """Wait until the worker is in the middle of it; how far it is."""
-    found = await until(probe, 20, 10)
+    found = await until(probe, 20, 30)
     assert 20 <= len(found) < _EVENTS - 20
     return len(found)
 
@@ -61,7 +61,7 @@ async def test_worker_killed_in_the_middle_loses_no_effect(probe: Runtime, start
 async def test_idle_worker_stops_at_once(probe: Runtime, start_worker: Start, number: signal.Signals) -> None:
     worker = await start_worker(probe)
     await register(probe, 1)
-    assert len(await until(probe, 1, 10)) == 1
+    assert len(await until(probe, 1, 30)) == 1
     began = time.monotonic()
     worker.send_signal(number)
     assert await worker.wait() == 0
@@ -71,13 +71,13 @@ async def test_idle_worker_stops_at_once(probe: Runtime, start_worker: Start, nu
 async def test_worker_follows_a_change_of_plugins(probe: Runtime, start_worker: Start) -> None:
     worker = await start_worker(probe)
     await register(probe, 1)
-    assert len(await until(probe, 1, 10)) == 1
+    assert len(await until(probe, 1, 30)) == 1
     await service.configure(probe, "probe", {"broken": True})
     await asyncio.sleep(0.5)
     ids = await register(probe, 1)
     await asyncio.sleep(1)
     await service.configure(probe, "probe", {})
-    found = await until(probe, 2, 10)
+    found = await until(probe, 2, 30)
     assert len(found) == 2
     assert ids < set(found)
     assert worker.returncode is None
@@ -86,12 +86,12 @@ async def test_worker_follows_a_change_of_plugins(probe: Runtime, start_worker: 
 async def test_worker_outlives_its_database_connections(probe: Runtime, start_worker: Start) -> None:
     worker = await start_worker(probe)
     await register(probe, 1)
-    assert len(await until(probe, 1, 10)) == 1
+    assert len(await until(probe, 1, 30)) == 1
     async with probe.tx(PLATFORM) as tx:
         await tx.execute("""select pg_terminate_backend(pid) from pg_stat_activity
             where datname = current_database() and pid <> pg_backend_pid()""")
     ids = await register(probe, 20)
-    assert ids < set(await until(probe, 21, 10))
+    assert ids < set(await until(probe, 21, 30))
     assert worker.returncode is None
 
 
