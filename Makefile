@@ -1,7 +1,10 @@
 # Everything runs in .venv, made from requirements.lock on first use. `make` lists the commands.
 PYTHON ?= python3
 BIN := .venv/bin
-JOBS ?= 2
+# One more than there are processors: tests wait for servers now and then.
+JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# A run of the tests starts dozens of processes; what one has compiled is there for the next.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check format bench stress docs lock clean

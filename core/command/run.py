@@ -30,6 +30,7 @@ from core.deployment import following
 from core.deployment.runtime import Runtime
 from core.embedded import EmbeddedError, Engines
 from core.kit.settings import Env, Settings
+from core.kit.sockets import listening
 from core.sandbox.address import url_of
 
 _HOST = Path(__file__).parents[2] / "host.py"
@@ -180,12 +181,9 @@ class _Stop:
 
 def listen(settings: Settings) -> socket.socket:
     """The listening socket. Raises `ConfigError` when the address is taken or not ours."""
-    listening = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((settings.host, settings.port))
+        return listening(settings.host, settings.port, 2048)
     except OSError as error:
-        listening.close()
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(
                 f"Port {settings.port} on {settings.host} is taken; stop the program that has it, "
@@ -195,8 +193,6 @@ def listen(settings: Settings) -> socket.socket:
             f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}; "
             "set JISHI_HOST and JISHI_PORT."
         ) from None
-    listening.listen(2048)
-    return listening
 
 
 def _engines(

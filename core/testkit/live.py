@@ -1,7 +1,6 @@
 """A real HTTP server for tests of races: a thread with an event loop and a runtime of its own."""
 
 import asyncio
-import socket
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ import uvicorn
 
 from core.db import calls
 from core.deployment.runtime import Runtime
+from core.kit.sockets import listening
 from core.testkit.sandbox import reached
 from core.web.server import SwapApp, http_client
 
@@ -20,8 +20,7 @@ class Server:
     """Answers at `url` from `start` to `stop`."""
 
     def __init__(self, make_runtime: Callable[[], Runtime]) -> None:
-        self.socket = socket.socket()
-        self.socket.bind(("127.0.0.1", 0))
+        self.socket = listening("127.0.0.1", 0, 512)
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
         self._make_runtime = make_runtime
         self._up = threading.Event()

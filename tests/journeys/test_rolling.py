@@ -72,7 +72,7 @@ class Load:
                     self.answers[answer.status_code] += 1
                 except httpx.HTTPError as error:
                     self.faults.append(repr(error))
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.03)
 
 
 async def test_a_rolling_restart_under_load_fails_no_request(deployment: Deployment) -> None:
